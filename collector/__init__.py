@@ -1,0 +1,1 @@
+"""The provider's side: ingest, mirrors, ledger, receipts, history."""

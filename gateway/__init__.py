@@ -1,0 +1,1 @@
+"""The agent on the edge: ports, drivers, recorder, store, uplink."""

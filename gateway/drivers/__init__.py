@@ -1,0 +1,1 @@
+"""Drivers: one file a device protocol, sans-I/O. `api` says what a driver is; `load` finds them by entry point."""

@@ -1,0 +1,353 @@
+"""What readings entries hold: values, waves and the raw bytes of the line.
+
+    values = [driver, version, provenance, use, check, context, times, series, stored]
+    times  = [* [* µs after the entry's clock]]           series that came together share one
+    series = [handle, MDC code, MDC unit, category, exponent, index into times, values, absences, quality]
+    waves  = [* [handle, MDC code, MDC unit, rate, scale, offset, first µs, last µs, samples, absences, quality]]
+    raw    = [coding, [* [direction, µs, length]], bytes]  coding 0: as they are, 1: raw deflate
+
+A value is an integer times 10**exponent, or null; an absence run [first, count, reason] covers each null and nothing
+else. A quality run [first, count, bits] marks values that are not simply good. A wave's value is
+(sample + offset) * scale; rate and scale are fractions, because 75 Hz has no whole period. `context` names the entries
+of the same micro-chain that hold the identity, the alarm state and the settings in force. `stored` is for readings
+out of a device's memory. The numbers' meanings stand in `vitaledger.marks`.
+
+>>> spo2 = Series("spo2", 150456, 262688, Category.MEASURED, 0, 0, (97, None), ((1, 1, Absence.SENSOR_OFF),), ())
+>>> values = Values("nonin", "1", Provenance.DEVICE_LIVE, Use.DEMO, Check.CHECKSUM, Context(1, None, None),
+...                 ((0, 333_333),), (spo2,), None)
+>>> data = VALUES.encode(values)
+>>> VALUES.decode(data, "values") == values, len(data)
+(True, 55)
+>>> [(r.handle, r.at_us, r.value, r.absence and r.absence.label) for r in readings(values)]
+[('spo2', 0, 97, None), ('spo2', 333333, None, 'sensor-off')]
+"""
+
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+from math import gcd
+from typing import TypeVar
+
+from vitaledger import shape
+from vitaledger.cbor import Item
+from vitaledger.errors import MalformedError, MisuseError
+from vitaledger.marks import Absence, Category, Check, Direction, Provenance, Quality, Use
+from vitaledger.shape import Shape, array, blob, flags, integer, null_or, numbers, record, text, uint
+
+MAX_RAW = 64 * 1024
+M = TypeVar("M", Absence, Quality)
+Run = tuple[int, int, M]
+
+_HANDLE: Shape[str] = text(1, 32)
+_CODE: Shape[int] = uint(0, 2**32 - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The seq, in the same micro-chain, of the latest identity, alarm and settings entries, or None."""
+
+    identity: int | None
+    alarm: int | None
+    settings: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """The readings of one signal in one entry."""
+
+    handle: str
+    code: int
+    unit: int
+    category: Category
+    exponent: int
+    times: int  # index into Values.times
+    values: tuple[int | None, ...]
+    absences: tuple[Run[Absence], ...]
+    quality: tuple[Run[Quality], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRows:
+    """For readings out of a device's memory: one row for each time of times[0]."""
+
+    device_clock: str | None  # the device's own clock at the time of the dump, verbatim
+    first_ordinal: int
+    device_times: tuple[str | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """The content of a values part."""
+
+    driver: str
+    driver_version: str
+    provenance: Provenance
+    use: Use
+    check: Check
+    context: Context
+    times: tuple[tuple[int, ...], ...]
+    series: tuple[Series, ...]
+    stored: StoredRows | None
+
+
+@dataclass(frozen=True, slots=True)
+class WaveBlock:
+    """Consecutive samples of one wave; where a frame was lost a new block begins."""
+
+    handle: str
+    code: int
+    unit: int
+    rate: Fraction  # samples a second
+    scale: Fraction
+    offset: int
+    first_us: int  # arrival of the first sample, after the entry's clock
+    last_us: int
+    samples: tuple[int, ...]
+    absences: tuple[Run[Absence], ...]
+    quality: tuple[Run[Quality], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Bytes that went over the line together: direction, µs after the entry's clock, the bytes."""
+
+    direction: Direction
+    at_us: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _RawRecord:
+    coding: int
+    chunks: tuple[tuple[int, ...], ...]
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One reading, taken out of its series. `at_us` is relative to the entry's clock."""
+
+    handle: str
+    code: int
+    unit: int
+    exponent: int
+    at_us: int
+    value: int | None
+    absence: Absence | None
+    quality: Quality
+
+
+def runs(marks: Sequence[M | None]) -> tuple[Run[M], ...]:
+    """Make runs [first, count, mark] of the marks that are neither None nor 0."""
+    found: list[Run[M]] = []
+    for n, mark in enumerate(marks):
+        if not mark:
+            continue
+        if found and found[-1][2] == mark and found[-1][0] + found[-1][1] == n:
+            found[-1] = (found[-1][0], found[-1][1] + 1, mark)
+        else:
+            found.append((n, 1, mark))
+    return tuple(found)
+
+
+def spread(marks: Sequence[Run[M]], length: int) -> list[M | None]:
+    """The inverse of `runs`: one mark or None for each index."""
+    out: list[M | None] = [None] * length
+    for first, count, mark in marks:
+        out[first : first + count] = [mark] * count
+    return out
+
+
+def readings(values: Values) -> Iterator[Row]:
+    """Every reading of a values part, series by series."""
+    for series in values.series:
+        count = len(series.values)
+        rows = zip(
+            values.times[series.times],
+            series.values,
+            spread(series.absences, count),
+            spread(series.quality, count),
+            strict=True,
+        )
+        for at_us, value, absence, quality in rows:
+            yield Row(
+                series.handle, series.code, series.unit, series.exponent, at_us, value, absence, quality or Quality(0)
+            )
+
+
+def _wrong_runs(found: Sequence[Run[M]], length: int, what: str) -> str | None:
+    end, last = 0, None
+    for first, count, mark in found:
+        if first < end or not count or first + count > length or not mark:
+            return f"{what} run [{first}, {count}, {int(mark)}] overlaps, is empty or leaves its {length} values"
+        if first == end and mark == last:
+            return f"{what} run at {first} repeats the mark of the run before it: expected one run"
+        end, last = first + count, mark
+    return None
+
+
+def _wrong_series(series: Series) -> str | None:
+    nulls = [n for n, value in enumerate(series.values) if value is None]
+    covered = [n for first, count, _ in series.absences for n in range(first, min(first + count, len(series.values)))]
+    if wrong := _wrong_runs(series.absences, len(series.values), "absence"):
+        return wrong
+    if nulls != covered:
+        return f"{series.handle}: the absences do not cover exactly the nulls"
+    return _wrong_runs(series.quality, len(series.values), "quality")
+
+
+def _wrong_values(values: Values) -> str | None:
+    handles = [series.handle for series in values.series]
+    if len(set(handles)) != len(handles):
+        return f"handles {handles}: expected each once"
+    for times in values.times:
+        if any(b < a for a, b in pairwise(times)) or (times and times[0] < 0):
+            return "times: expected offsets from 0 that never run back"
+    for series in values.series:
+        if series.times >= len(values.times) or len(values.times[series.times]) != len(series.values):
+            return f"{series.handle}: {len(series.values)} values do not fit times {series.times}"
+    if (values.stored is not None) != (values.provenance is Provenance.DEVICE_STORED):
+        return "stored rows: expected with, and only with, provenance device-stored"
+    if values.stored is not None and len(values.stored.device_times) != len(values.times[0] if values.times else ()):
+        return "stored rows: expected one device time for each time of the first vector"
+    return None
+
+
+def _wrong_wave(wave: WaveBlock) -> str | None:
+    if wave.last_us < wave.first_us:
+        return f"{wave.handle}: last arrival before the first"
+    return _wrong_runs(wave.absences, len(wave.samples), "absence") or _wrong_runs(
+        wave.quality, len(wave.samples), "quality"
+    )
+
+
+def _run(of: Shape[M]) -> Shape[Run[M]]:
+    index = uint()
+
+    def parse(item: Item, where: str) -> Run[M]:
+        if type(item) is not list or len(item) != 3:
+            raise MalformedError(f"{where}: expected [first, count, mark]")
+        return index.parse(item[0], where), index.parse(item[1], where), of.parse(item[2], where)
+
+    return Shape(parse, lambda run: [run[0], run[1], int(run[2])])
+
+
+def _fraction() -> Shape[Fraction]:
+    pair: Shape[tuple[int, ...]] = numbers(most=2)
+
+    def parse(item: Item, where: str) -> Fraction:
+        found = pair.parse(item, where)
+        if len(found) != 2 or found[1] < 1 or found[0] == 0 or gcd(*found) != 1:
+            raise MalformedError(f"{where}: expected a fraction [numerator, denominator] in lowest terms, not zero")
+        return Fraction(found[0], found[1])
+
+    return Shape(parse, lambda value: [value.numerator, value.denominator])
+
+
+_ABSENCES = array(_run(shape.enum(Absence)))
+_QUALITY = array(_run(flags(Quality)))
+
+VALUES: Shape[Values] = record(
+    Values,
+    text(1, 32),
+    text(1, 32),
+    shape.enum(Provenance),
+    shape.enum(Use),
+    shape.enum(Check),
+    record(Context, null_or(uint()), null_or(uint()), null_or(uint())),
+    array(numbers()),
+    array(
+        record(
+            Series,
+            _HANDLE,
+            _CODE,
+            _CODE,
+            shape.enum(Category),
+            uint(-18, 18),
+            uint(),
+            numbers(nulls=True),
+            _ABSENCES,
+            _QUALITY,
+            check=_wrong_series,
+        )
+    ),
+    null_or(record(StoredRows, null_or(text(0, 64)), uint(), array(null_or(text(0, 64))))),
+    check=_wrong_values,
+)
+WAVES: Shape[tuple[WaveBlock, ...]] = array(
+    record(
+        WaveBlock,
+        _HANDLE,
+        _CODE,
+        _CODE,
+        _fraction(),
+        _fraction(),
+        integer(),
+        uint(),
+        uint(),
+        shape.samples(),
+        _ABSENCES,
+        _QUALITY,
+        check=_wrong_wave,
+    )
+)
+_RAW: Shape[_RawRecord] = record(_RawRecord, uint(0, 1), array(numbers(most=3)), blob(0, MAX_RAW))
+
+
+def encode_raw(chunks: Sequence[Chunk], *, deflate: bool = True) -> bytes:
+    """Write the raw bytes of a line; deflated where that is shorter."""
+    data = b"".join(chunk.data for chunk in chunks)
+    coding = 0
+    if deflate:
+        squeezer = zlib.compressobj(6, zlib.DEFLATED, -15)
+        squeezed = squeezer.compress(data) + squeezer.flush()
+        if len(squeezed) < len(data):
+            coding, data = 1, squeezed
+    table = tuple((int(chunk.direction), chunk.at_us, len(chunk.data)) for chunk in chunks)
+    return _RAW.encode(_RawRecord(coding, table, data))
+
+
+def decode_raw(content: bytes) -> tuple[Chunk, ...]:
+    """Read a raw part.
+
+    Raises:
+        MalformedError: not a raw part, or its bytes are not what its table says.
+    """
+    raw = _RAW.decode(content, "raw part")
+    for n, row in enumerate(raw.chunks):
+        if len(row) != 3 or row[0] not in {0, 1} or row[1] < 0 or row[2] < 1:
+            raise MalformedError(f"raw part.chunks[{n}]: expected [direction 0 or 1, µs, length], found {list(row)}")
+    total = sum(row[2] for row in raw.chunks)
+    if total > MAX_RAW:
+        raise MalformedError(f"raw part: {total} bytes, at most {MAX_RAW} are allowed")
+    data = raw.data if raw.coding == 0 else _inflate(raw.data, total)
+    if len(data) != total:
+        raise MalformedError(f"raw part: its table speaks of {total} bytes, found {len(data)}")
+    chunks, at = [], 0
+    for direction, at_us, length in raw.chunks:
+        chunks.append(Chunk(Direction(direction), at_us, data[at : at + length]))
+        at += length
+    return tuple(chunks)
+
+
+def _inflate(data: bytes, total: int) -> bytes:
+    inflater = zlib.decompressobj(-15)
+    try:
+        out = inflater.decompress(data, total + 1)  # bounded: a small part cannot become a large one
+    except zlib.error as error:
+        raise MalformedError(f"raw part: not deflated bytes: {error}") from None
+    if not inflater.eof or inflater.unused_data:
+        raise MalformedError(f"raw part: deflated bytes do not end where their table's {total} bytes end")
+    return out
+
+
+def scaled(value: int, exponent: int) -> str:
+    """A value as people read it: 345 with exponent -2 is "3.45"."""
+    if exponent >= 0:
+        return str(value * 10**exponent)
+    if exponent < -18:
+        raise MisuseError(f"exponent {exponent} is below −18")
+    digits = str(abs(value)).rjust(1 - exponent, "0")
+    return f"{'-' if value < 0 else ''}{digits[:exponent]}.{digits[exponent:]}"

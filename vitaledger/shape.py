@@ -1,0 +1,214 @@
+"""Shapes: how a record is written as a CBOR array, stated once and used for writing and for strict reading.
+
+A `Shape` turns a value into a CBOR item and back. Records are frozen dataclasses whose fields stand in the array in
+order. What a shape reads it writes as the same item, so that with `vitaledger.cbor` what parses re-encodes to the same
+bytes.
+
+>>> from dataclasses import dataclass
+>>> @dataclass(frozen=True)
+... class Head:
+...     chain: str
+...     next_seq: int
+>>> head = record(Head, text(1, 96), uint())
+>>> head.dump(Head("gateway", 7))
+['gateway', 7]
+>>> head.parse(["gateway", -1], "head")
+Traceback (most recent call last):
+vitaledger.errors.MalformedError: head.next_seq: expected an integer from 0 to 9223372036854775807, found -1
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from enum import IntEnum, IntFlag
+from typing import Any, Generic, TypeVar
+
+from vitaledger import cbor
+from vitaledger.cbor import INT_MAX, INT_MIN, Item
+from vitaledger.errors import MalformedError, MisuseError
+
+T = TypeVar("T")
+E = TypeVar("E", bound=IntEnum)
+F = TypeVar("F", bound=IntFlag)
+
+
+@dataclass(frozen=True, slots=True)
+class Shape(Generic[T]):
+    """`parse(item, where)` raises MalformedError that begins with `where`; `dump` is its inverse."""
+
+    parse: Callable[[Item, str], T]
+    dump: Callable[[T], Item]
+
+    def decode(self, data: bytes, what: str) -> T:
+        """Parse a whole byte string.
+
+        Raises:
+            MalformedError: the bytes are not of this shape; the message begins with `what`.
+        """
+        return self.parse(cbor.decode(data, what), what)
+
+    def encode(self, value: T) -> bytes:
+        """Write a value as bytes.
+
+        Raises:
+            MisuseError: the value is not of this shape, so that a reader would refuse it.
+        """
+        item = self.dump(value)
+        try:
+            self.parse(item, type(value).__name__)
+        except MalformedError as error:
+            raise MisuseError(str(error)) from None
+        return cbor.encode(item)
+
+
+def _found(item: object) -> str:
+    shown = f"{len(item)} bytes" if isinstance(item, bytes) else repr(item)
+    return shown if len(shown) <= 60 else f"{type(item).__name__} {shown[:40]}…"
+
+
+def uint(least: int = 0, most: int = INT_MAX) -> Shape[int]:
+    """An integer in [least, most]."""
+
+    def parse(item: Item, where: str) -> int:
+        if type(item) is not int or not least <= item <= most:
+            raise MalformedError(f"{where}: expected an integer from {least} to {most}, found {_found(item)}")
+        return item
+
+    return Shape(parse, lambda value: value)
+
+
+def integer() -> Shape[int]:
+    """Any integer in ±2⁶³."""
+    return uint(INT_MIN, INT_MAX)
+
+
+def text(least: int = 0, most: int = 1024) -> Shape[str]:
+    """Text of `least` to `most` characters without control characters."""
+
+    def parse(item: Item, where: str) -> str:
+        if type(item) is not str or not least <= len(item) <= most:
+            raise MalformedError(f"{where}: expected text of {least} to {most} characters, found {_found(item)}")
+        if any(c < " " or c == "\x7f" for c in item):
+            raise MalformedError(f"{where}: control character in text {_found(item)}")
+        return item
+
+    return Shape(parse, lambda value: value)
+
+
+def blob(least: int, most: int) -> Shape[bytes]:
+    """A byte string of `least` to `most` bytes."""
+
+    def parse(item: Item, where: str) -> bytes:
+        if type(item) is not bytes or not least <= len(item) <= most:
+            raise MalformedError(f"{where}: expected {least} to {most} bytes, found {_found(item)}")
+        return item
+
+    return Shape(parse, lambda value: value)
+
+
+HASH: Shape[bytes] = blob(32, 32)
+
+
+def null_or(shape: Shape[T]) -> Shape[T | None]:
+    """`shape`, or null."""
+
+    def parse(item: Item, where: str) -> T | None:
+        return None if item is None else shape.parse(item, where)
+
+    return Shape(parse, lambda value: None if value is None else shape.dump(value))
+
+
+def enum(of: type[E]) -> Shape[E]:
+    """A member of an enumeration, by its number."""
+
+    def parse(item: Item, where: str) -> E:
+        if type(item) is int and item in {member.value for member in of}:
+            return of(item)
+        raise MalformedError(f"{where}: expected a {of.__name__} number, found {_found(item)}")
+
+    return Shape(parse, int)
+
+
+def flags(of: type[F]) -> Shape[F]:
+    """Bits; unknown ones are kept."""
+    number = uint()
+    return Shape(lambda item, where: of(number.parse(item, where)), int)
+
+
+def array(of: Shape[T], least: int = 0, most: int = 65_536) -> Shape[tuple[T, ...]]:
+    """An array of `least` to `most` items of one shape."""
+
+    def parse(item: Item, where: str) -> tuple[T, ...]:
+        if type(item) is not list or not least <= len(item) <= most:
+            found = f"{len(item)} items" if type(item) is list else _found(item)
+            raise MalformedError(f"{where}: expected an array of {least} to {most} items, found {found}")
+        return tuple(of.parse(child, f"{where}[{n}]") for n, child in enumerate(item))
+
+    return Shape(parse, lambda values: [of.dump(value) for value in values])
+
+
+def numbers(*, nulls: bool = False, most: int = 65_536) -> Shape[Any]:
+    """An array of integers (and nulls where allowed), checked as a whole because there are many."""
+    allowed = {int, type(None)} if nulls else {int}
+
+    def parse(item: Item, where: str) -> tuple[int | None, ...]:
+        if type(item) is not list or len(item) > most or not set(map(type, item)) <= allowed:
+            raise MalformedError(f"{where}: expected at most {most} integers{' or nulls' if nulls else ''}")
+        return tuple(item)  # type: ignore[arg-type]
+
+    return Shape(parse, list)
+
+
+def samples() -> Shape[tuple[int, ...]]:
+    """An RFC 8746 typed array, the narrowest that holds every sample."""
+    return Shape(cbor.unpack_samples, cbor.pack_samples)
+
+
+def record(
+    of: type[T], *shapes: Shape[Any], tag: int | None = None, check: Callable[[T], str | None] | None = None
+) -> Shape[T]:
+    """A dataclass as an array of its fields in order, after `tag` where there is one.
+
+    `check` looks at the whole record and answers what is wrong with it, or None.
+    """
+    names = [field.name for field in fields(of)]  # type: ignore[arg-type]
+    if len(names) != len(shapes):
+        raise MisuseError(f"{of.__name__} has {len(names)} fields, {len(shapes)} shapes were given")
+    plan = list(zip(names, shapes, strict=True))
+    skip = 0 if tag is None else 1
+
+    def parse(item: Item, where: str) -> T:
+        if type(item) is not list or len(item) != len(plan) + skip:
+            found = f"{len(item)} items" if type(item) is list else _found(item)
+            raise MalformedError(f"{where}: expected an array of {len(plan) + skip} items, found {found}")
+        if tag is not None and (type(item[0]) is not int or item[0] != tag):
+            raise MalformedError(f"{where}: expected the number {tag} first, found {_found(item[0])}")
+        parts = [shape.parse(child, f"{where}.{name}") for (name, shape), child in zip(plan, item[skip:], strict=True)]
+        value = of(*parts)
+        if check is not None and (wrong := check(value)):
+            raise MalformedError(f"{where}: {wrong}")
+        return value
+
+    def dump(value: T) -> Item:
+        head: list[Item] = [] if tag is None else [tag]
+        return head + [shape.dump(getattr(value, name)) for name, shape in plan]
+
+    return Shape(parse, dump)
+
+
+def union(records: Mapping[int, tuple[type[Any], Shape[Any]]], what: str) -> Shape[Any]:
+    """One of several tagged records, told apart by the number that stands first."""
+    tags = {of: tag for tag, (of, _) in records.items()}
+
+    def parse(item: Item, where: str) -> object:
+        if type(item) is not list or not item or type(item[0]) is not int:
+            raise MalformedError(f"{where}: expected an array that begins with the number of a {what}")
+        if item[0] not in records:
+            raise MalformedError(f"{where}: unknown {what} {item[0]}; a newer version may know it")
+        return records[item[0]][1].parse(item, where)
+
+    def dump(value: object) -> Item:
+        if type(value) not in tags:
+            raise MisuseError(f"{type(value).__name__} is not a {what}")
+        return records[tags[type(value)]][1].dump(value)
+
+    return Shape(parse, dump)
