@@ -1,7 +1,7 @@
 """What can go wrong between a patient and a reader, on purpose and repeatably.
 
-A fault has a window of the scenario's time. Faults of bytes (drop, change, repeat) befall each byte with a probability; the
-others hold for the whole window.
+A fault has a window of the scenario's time. Faults of bytes (drop, change, repeat) befall each byte with a
+probability; the others hold for the whole window.
 """
 
 import random

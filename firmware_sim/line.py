@@ -1,7 +1,7 @@
 """Ports on this machine that devices and captures are played on: pseudo-terminals and TCP servers.
 
-A write never waits. What nobody reads is lost, as on a real serial line whose host is not there or too slow; the line counts
-the lost bytes. All calls come from one thread.
+A write never waits. What nobody reads is lost, as on a real serial line whose host is not there or too slow; the line
+counts the lost bytes. All calls come from one thread.
 """
 
 import contextlib
@@ -142,16 +142,23 @@ class PtyLine:
         """See `Line.pending`."""
         if not self.connected():
             return 0
-        slave = os.open(self._slave_name, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+        try:
+            slave = self._open_slave()
+        except OSError:
+            # The host has taken the terminal for itself alone; then there is no way to know.
+            return 0
         try:
             return _ioctl_int(slave, termios.FIONREAD)
         finally:
             os.close(slave)
 
+    def _open_slave(self) -> int:
+        return os.open(self._slave_name, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+
     def _forget(self) -> None:
         """A real port that is opened anew does not deliver what its last user left unread."""
         if self._stale:
-            slave = os.open(self._slave_name, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+            slave = self._open_slave()
             with contextlib.suppress(OSError):
                 termios.tcflush(slave, termios.TCIFLUSH)
             os.close(slave)

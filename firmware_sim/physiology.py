@@ -1,8 +1,8 @@
 """A patient of numbers: pulse, saturation, perfusion and a pulse wave, plausible and repeatable.
 
 The vitals change once a second, by slow drift, breathing and desaturations. The wave is a function of time within the
-second, so that devices of any sample rate see the same heart. A patient is asked in the order of time and gives the same
-answers for the same seed, however often it is asked.
+second, so that devices of any sample rate see the same heart. A patient is asked in the order of time and gives the
+same answers for the same seed, however often it is asked.
 """
 
 import math
@@ -32,6 +32,9 @@ class Profile:
     respiration: float = 15.0
     desaturations_per_hour: float = 0.0
     desaturations: tuple[Desaturation, ...] = ()
+
+
+RESTING = Profile()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,7 @@ class Patient:
         )
 
     def vitals(self, time_us: int) -> Vitals:
-        """The vitals of the second that contains `time_us`, which never goes back before an earlier question's second."""
+        """The vitals of the second that contains `time_us`, which never is before the last one asked for."""
         while self._second < time_us // MICROSECONDS:
             self._step()
         return self._vitals

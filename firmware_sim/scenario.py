@@ -22,14 +22,14 @@ An example that uses most keys; times are seconds since the start of the scenari
     until_s = 20
     probability = 0.01
 
-Only some models take `serial` (contec, masimo), `stored_s`, `stored_started`, `stored_perfusion`, `heartbeat_s` (contec), `clock`,
-`rainbow`, `ascii2` (masimo). A key that does not exist is an error.
+Only some models take `serial` (contec, masimo), `stored_s`, `stored_started`, `stored_perfusion`, `heartbeat_s`
+(contec), `clock`, `rainbow`, `ascii2` (masimo). A key that does not exist is an error.
 """
 
 import difflib
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
@@ -39,7 +39,7 @@ from firmware_sim.devices.base import MICROSECONDS, Device, SensorAt
 from firmware_sim.devices.nonin import Nonin
 from firmware_sim.errors import ScenarioError
 from firmware_sim.faults import BYTE_FAULTS, Fault, FaultKind
-from firmware_sim.physiology import Desaturation, Patient, Profile
+from firmware_sim.physiology import RESTING, Desaturation, Patient, Profile
 
 MODELS = {
     "nonin-df2": "Nonin OEM III, Xpod, 3150: 75 frames a second, 10 values in each third of a second, 8-bit pleth",
@@ -66,7 +66,7 @@ class DeviceSpec:
     model: str
     port: str | None = None
     start_us: int = 0
-    profile: Profile = Profile()
+    profile: Profile = RESTING
     faults: tuple[Fault, ...] = ()
     serial: str | None = None
     stored: contec.Stored = contec.NOTHING_STORED
@@ -159,7 +159,7 @@ class _Table:
     def time(self, key: str, default: float | None = None) -> int:
         """Seconds as whole microseconds."""
         value = self.take(key, float, default)
-        if not 0 <= value < 1e9:  # noqa: PLR2004 - refuses inf, nan and times past thirty years
+        if not 0 <= value < 1e9:
             raise ScenarioError(f"{self._where}: {key} is to be a number of seconds from 0, not {value!r}")
         return round(value * MICROSECONDS)
 
@@ -216,13 +216,18 @@ def _device(item: object, number: int) -> DeviceSpec:
 
 def _profile(table: _Table, where: str) -> Profile:
     patient = _Table(table.take("patient", dict, {}), f"{where}, patient", _PATIENT_KEYS)
-    usual = Profile()
-    value: Callable[[str], float] = lambda key: patient.take(key, float, getattr(usual, key))  # noqa: E731
     falls = []
     for item in table.tables("desaturation"):
         fall = _Table(item, f"{where}, desaturation", ("from_s", "until_s", "lowest"))
         falls.append(Desaturation(*fall.window(), fall.take("lowest", float)))
-    return Profile(*(value(key) for key in _PATIENT_KEYS), desaturations=tuple(falls))
+    return Profile(
+        pulse=patient.take("pulse", float, RESTING.pulse),
+        spo2=patient.take("spo2", float, RESTING.spo2),
+        perfusion=patient.take("perfusion", float, RESTING.perfusion),
+        respiration=patient.take("respiration", float, RESTING.respiration),
+        desaturations_per_hour=patient.take("desaturations_per_hour", float, 0.0),
+        desaturations=tuple(falls),
+    )
 
 
 def _fault(item: object, model: str, where: str) -> Fault:

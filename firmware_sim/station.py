@@ -1,7 +1,7 @@
 """One device of a scenario on its line, with its faults, in the scenario's time.
 
-A station gives the bytes that arrive at the other end and, apart from them, the lines of the truth file. It still has no
-port and no clock: `serve` gives it those, `emit` runs it as fast as it goes.
+A station gives the bytes that arrive at the other end and, apart from them, the lines of the truth file. It still has
+no port and no clock: `serve` gives it those, `emit` runs it as fast as it goes.
 """
 
 from dataclasses import dataclass

@@ -6,10 +6,10 @@ A reading, a stated absence, and a few samples of a wave::
     {"device": "spo2-1", "ordinal": 1, "time": 0.320000, "signal": "spo2", "absent": "sensor-disconnected"}
     {"device": "spo2-1", "ordinal": 0, "time": 0.000000, "wave": "pleth", "samples": [20, 24, 31]}
 
-Readings of one device are numbered from 0 without a hole. Waves are numbered apart, by samples: the ordinal of a line is
-that of its first sample, its time that sample's time. Times are seconds since the start of the scenario. A line with
-``"fault"`` (dropped, changed or repeated) comes from a frame that was damaged on purpose, or from one so soon behind it that
-a careful reader may still have been looking for the framing: a comparison leaves those out.
+Readings of one device are numbered from 0 without a hole. Waves are numbered apart, by samples: the ordinal of a line
+is that of its first sample, its time that sample's time. Times are seconds since the start of the scenario. A line
+with ``"fault"`` (dropped, changed or repeated) comes from a frame that was damaged on purpose, or from one so soon
+behind it that a careful reader may still have been looking for the framing: a comparison leaves those out.
 """
 
 import json

@@ -23,8 +23,12 @@ _DECIMAL = re.compile(r"0|[1-9][0-9]{0,18}", re.ASCII)
 
 def check_key_name(name: str) -> None:
     """Raise MalformedError unless the text can be a key's name."""
-    if not name or "+" in name or any(char.isspace() or char < " " for char in name):
-        raise MalformedError(f"key name {name[:60]!r}: expected a text without spaces and without '+'")
+    if not name or "+" in name or any(_is_barred(char) for char in name):
+        raise MalformedError(f"key name {name[:60]!r}: expected UTF-8 without spaces and without '+'")
+
+
+def _is_barred(char: str) -> bool:
+    return char.isspace() or char < " " or "\ud800" <= char <= "\udfff"
 
 
 def base64_encode(data: bytes) -> str:

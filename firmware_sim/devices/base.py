@@ -1,8 +1,8 @@
 """What every simulated device is: bytes by the clock, bytes from the host, and the truth about both.
 
-Times are whole microseconds since the device was switched on. A device never asks for the time; `Device.advance` is told
-how far time has gone and answers with everything that the device said until then, so that the same calls in smaller
-steps give the same bytes.
+Times are whole microseconds since the device was switched on. A device never asks for the time; `Device.advance` is
+told how far time has gone and answers with everything that the device said until then, so that the same calls in
+smaller steps give the same bytes.
 """
 
 from collections.abc import Callable

@@ -1,21 +1,22 @@
 """Contec CMS50D+ (from 4.6) and CMS50E V7.0: a pulse oximeter that waits to be asked, 115200 8N1, without a checksum.
 
-A message is a type, a byte of high bits and a payload whose length goes by the type. Only the type has bit 7 clear; bit i of
-the second byte is bit 7 of payload byte i::
+A message is a type, a byte of high bits and a payload whose length goes by the type. Only the type has bit 7 clear;
+bit i of the second byte is bit 7 of payload byte i::
 
     01 e0 84 93 92 bc e3 ff ff     type 01: signal 4, wave 19, bar 2, no perfusion index, pulse 60, SpO2 99
 
 Type 01 comes 60 times a second once the host has sent command A1, and each carries the numbers, which change once a
-second. The host is to send AF every 5 s; without it the device says 0D and stops. Commands have nine bytes, ``7D 81 cmd`` and
-six more; A2 stops.
+second. The host is to send AF every 5 s; without it the device says 0D and stops. Commands have nine bytes, ``7D 81
+cmd`` and six more; A2 stops.
 
-Stored data, one value a second: A3 asks for the number of segments (answered by type 0A), A4 for a segment's length (08), A5
-for its start (date 07 and time 12, all zero if the device's clock was never set), A6 for the data (0F, three pairs of SpO2
-and pulse, or 09 with the perfusion index; zeros fill the last one), A7 stops it. Nothing ever deletes: AE is answered "failed".
+Stored data, one value a second: A3 asks for the number of segments (answered by type 0A), A4 for a segment's length
+(08), A5 for its start (date 07 and time 12, all zero if the device's clock was never set), A6 for the data (0F, three
+pairs of SpO2 and pulse, or 09 with the perfusion index; zeros fill the last one), A7 stops it. Nothing ever deletes:
+AE is answered "failed".
 
-Not confirmed by a second source, and chosen here: the layouts of 07, 08, 0A and 12 (user, segment, then the value; years as
-century and year; lengths in samples, low byte first), of 0B (command, result), the reason byte of 0D, the pace of a dump, and
-that AA is answered by type 04 with seven characters.
+Not confirmed by a second source, and chosen here: the layouts of 07, 08, 0A and 12 (user, segment, then the value;
+years as century and year; lengths in samples, low byte first), of 0B (command, result), the reason byte of 0D, the
+pace of a dump, and that AA is answered by type 04 with seven characters.
 """
 
 from dataclasses import dataclass
@@ -130,7 +131,7 @@ class Contec:
     def receive(self, data: bytes, now_us: int) -> None:
         """Commands of nine bytes; a byte without bit 7 begins a new one."""
         for byte in data:
-            if byte < 0x80:  # noqa: PLR2004 - the framing bit
+            if byte < 0x80:
                 self._host.clear()
             self._host.append(byte)
             if len(self._host) == _COMMAND_LENGTH and self._host[0] == _COMMAND:
@@ -140,17 +141,17 @@ class Contec:
 
     def _obey(self, command: int, now_us: int) -> None:
         self._heard_us = now_us
-        if command == 0xA1:  # noqa: PLR2004 - the commands are named in the text above
+        if command == 0xA1:
             self._dump = None
             if self._live is None:
                 self._live = Ticker(_LIVE_RATE, base_us=now_us, count=1)
         elif command in {0xA2, 0xA7}:
             self._live, self._dump = None, None
             self._answers.append(_note(now_us, 0x0B, bytes((command, _OK))))
-        elif command == 0xA6:  # noqa: PLR2004
+        elif command == 0xA6:
             self._live = None
             self._dump = (Ticker(_DUMP_RATE, base_us=now_us, count=1), self._records())
-        elif command != 0xAF:  # noqa: PLR2004
+        elif command != 0xAF:
             self._answers += [_note(now_us, kind, payload) for kind, payload in self._answer(command)]
 
     def _answer(self, command: int) -> list[tuple[int, bytes]]:
@@ -169,7 +170,7 @@ class Contec:
             case 0xAA:
                 return [(0x04, self._serial)]
             case _:
-                result = _DELETE_FAILED if command == 0xAE else _UNSUPPORTED  # noqa: PLR2004
+                result = _DELETE_FAILED if command == 0xAE else _UNSUPPORTED
                 return [(0x0B, bytes((command, result)))]
 
     def _frame(self, time_us: int, *, last: bool) -> Emission:
@@ -214,7 +215,7 @@ class Contec:
                 records.append(bytes((spo2, pulse)) + (200 + second % 90).to_bytes(2, "little"))
                 continue
             pair += bytes((spo2, pulse))
-            if len(pair) == 6 or second == self._stored.seconds - 1:  # noqa: PLR2004 - three pairs fill a message
+            if len(pair) == 6 or second == self._stored.seconds - 1:
                 records.append(bytes(pair.ljust(6, b"\0")))
                 pair.clear()
         return records
@@ -236,7 +237,7 @@ def _note(time_us: int, kind: int, payload: bytes) -> Emission:
 
 
 def _stored_message(time_us: int, record: bytes) -> Emission:
-    if len(record) == 4:  # noqa: PLR2004 - SpO2, pulse and a perfusion index of two bytes
+    if len(record) == 4:
         perfusion = int.from_bytes(record[2:], "little") / 100
         readings = (Reading("spo2", record[0]), Reading("pulse", record[1]), Reading("pi", perfusion))
         return Emission(time_us, encode(0x09, record), readings)

@@ -5,12 +5,13 @@ The output that a reader wants is called ASCII-1 on the device::
     03/01/24 08:00:00 SN=0000012345 SPO2=097% BPM=072 PI=03.04% SPCO=--.-% SPMET=--.-% DESAT=-- PIDELTA=+--
         ALARM=0000 EXC=000800
 
-(in one line). Each line ends with CR LF. Dashes say that there is no value; EXC says why, as a sum of bits in hexadecimal. The time is
-the device's own clock. Which tags there are depends on the model: with `rainbow` the device measures all of them and sends
-PVI as well. The widths of DESAT, PIDELTA and PVI, when they have values, are not confirmed.
+(in one line). Each line ends with CR LF. Dashes say that there is no value; EXC says why, as a sum of bits in
+hexadecimal. The time is the device's own clock. Which tags there are depends on the model: with `rainbow` the device
+measures all of them and sends PVI as well. The widths of DESAT, PIDELTA and PVI, when they have values, are not
+confirmed.
 
-The other output of the same menu, ASCII-2, is what some of these devices are set to when they are new. Its lines have other
-tags and no serial number; no driver is asked to read them, so they have no truth.
+The other output of the same menu, ASCII-2, is what some of these devices are set to when they are new. Its lines have
+other tags and no serial number; no driver is asked to read them, so they have no truth.
 """
 
 from datetime import datetime, timedelta

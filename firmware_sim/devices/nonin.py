@@ -4,10 +4,10 @@ Data format 2 sends 75 frames a second, 25 of them a packet::
 
     01 | status | pleth 0-255 | data | sum of the four bytes before, mod 256
 
-Data format 7 leaves the 01 out and has a pleth of two bytes, the high one first. Data format 8 sends four bytes a second
-and no checksum. In status, bit 7 is always set, bit 0 marks the first frame of a packet, bit 6 says that the sensor is
-disconnected. The data byte means another thing in each frame of the packet. The pulse is sent as two bits and seven bits,
-511 where there is none; the saturation as seven bits, 127 where there is none.
+Data format 7 leaves the 01 out and has a pleth of two bytes, the high one first. Data format 8 sends four bytes a
+second and no checksum. In status, bit 7 is always set, bit 0 marks the first frame of a packet, bit 6 says that the
+sensor is disconnected. The data byte means another thing in each frame of the packet. The pulse is sent as two bits
+and seven bits, 511 where there is none; the saturation as seven bits, 127 where there is none.
 
 A packet that says pulse 72 and SpO2 97 begins ``01 81 01 00 83 01 80 01 48 CA 01 80 01 61 E3``.
 
@@ -119,7 +119,7 @@ class Nonin:
             if self._host[0] != _START:
                 del self._host[0]
                 continue
-            if len(self._host) < 3 or len(self._host) < (end := 4 + self._host[2]):  # noqa: PLR2004 - the length byte
+            if len(self._host) < 3 or len(self._host) < (end := 4 + self._host[2]):
                 return
             operation, self._host = bytes(self._host[:end]), self._host[end:]
             self._answers.append(Emission(now_us, self._operate(operation), opens=False, ends_group=False))

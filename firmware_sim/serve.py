@@ -1,0 +1,144 @@
+"""A scenario in real time on real ports, in one loop and one thread.
+
+The loop is handed its clock and its way to wait. It never waits for a reader: devices keep their pace, and the truth
+says what they sent. Only when a port goes away on purpose, or at the end, is a reader given a moment to take what was
+sent before.
+"""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from firmware_sim.devices.base import MICROSECONDS
+from firmware_sim.errors import ScenarioError
+from firmware_sim.line import Line, make_line
+from firmware_sim.scenario import Scenario
+from firmware_sim.station import Station, stations
+
+TICK_S = 0.005
+_FLUSH_US = 200_000
+_PARTING_US = 500_000
+_DRAIN_US = 1_000_000
+
+
+@dataclass(slots=True)
+class _Berth:
+    """A station at its port. `leaving_us` is when the port was to go, while a reader is still given time."""
+
+    station: Station
+    line: Line
+    leaving_us: int | None = None
+    gone: bool = False
+
+
+class Server:
+    """The devices of a scenario on their ports.
+
+    Args:
+        scenario: each device has a port.
+        tell: takes the lines of the truth file, with their line ends.
+        flush: called at least every 0.2 s, and at the end.
+        clock: seconds, never going back.
+        sleep: waits some seconds.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        *,
+        tell: Callable[[str], object],
+        flush: Callable[[], object],
+        clock: Callable[[], float],
+        sleep: Callable[[float], object],
+    ) -> None:
+        for spec in scenario.devices:
+            if spec.port is None:
+                raise ScenarioError(f"device {spec.name} has no port")
+        lines = [make_line(spec.port) for spec in scenario.devices if spec.port is not None]
+        self._berths = [_Berth(station, line) for station, line in zip(stations(scenario), lines, strict=True)]
+        self._tell, self._flush, self._clock, self._sleep = tell, flush, clock, sleep
+
+    def open(self) -> list[tuple[str, str]]:
+        """Make the ports; returns each device's name and port. Raises PortError, and then no port stays open."""
+        try:
+            for berth in self._berths:
+                berth.line.open()
+        except Exception:
+            self.close()
+            raise
+        return [(berth.station.name, berth.line.url()) for berth in self._berths]
+
+    def close(self) -> None:
+        """Take the ports away."""
+        for berth in self._berths:
+            berth.line.close()
+
+    def run(self, stopped: Callable[[], bool], duration_us: int | None = None) -> None:
+        """Serve until `stopped` says so or `duration_us` is over; then let the readers finish and close the ports."""
+        start = self._clock()
+        flushed_us = 0
+        while True:
+            now_us = int((self._clock() - start) * MICROSECONDS)
+            # The last step ends just before the duration, as `emit` does, so that both have the same frames.
+            over = duration_us is not None and now_us >= duration_us
+            if over and duration_us is not None:
+                now_us = duration_us - 1
+            for berth in self._berths:
+                self._step(berth, now_us)
+            if over or stopped():
+                break
+            if now_us - flushed_us >= _FLUSH_US:
+                flushed_us = now_us
+                self._flush()
+            self._sleep(TICK_S)
+        for berth in self._berths:
+            self._write_truth(berth.station.finish())
+        self._flush()
+        self._drain()
+        self.close()
+
+    def lost(self) -> list[tuple[str, int]]:
+        """How many bytes of each device nobody was there to take."""
+        return [(berth.station.name, berth.line.lost) for berth in self._berths]
+
+    def _step(self, berth: _Berth, now_us: int) -> None:
+        station, line = berth.station, berth.line
+        heard = line.read()
+        self._send(berth, now_us)
+        if heard:
+            station.receive(heard, now_us)
+            self._send(berth, now_us)
+        if station.plugged(now_us):
+            if berth.gone:
+                line.open()
+            berth.gone, berth.leaving_us = False, None
+        elif not berth.gone:
+            # What was sent before the plug was pulled has long been read on a real line; give the reader that chance.
+            if berth.leaving_us is None:
+                berth.leaving_us = now_us
+            elif line.pending() == 0 or now_us - berth.leaving_us > _PARTING_US:
+                line.close()
+                berth.gone = True
+
+    def _send(self, berth: _Berth, now_us: int) -> None:
+        progress = berth.station.advance(now_us)
+        berth.line.lost += len(progress.data) - berth.line.write(progress.data)
+        self._write_truth(progress.truth)
+
+    def _write_truth(self, lines: list[str]) -> None:
+        for line in lines:
+            self._tell(line + "\n")
+
+    def _drain(self) -> None:
+        end = self._clock() + _DRAIN_US / MICROSECONDS
+        # What was written a moment ago may not yet be counted as waiting on the other side.
+        self._sleep(TICK_S)
+        while any(berth.line.pending() for berth in self._berths) and self._clock() < end:
+            self._sleep(TICK_S)
+
+
+def report_losses(losses: list[tuple[str, int]]) -> None:
+    """Say on the error stream what nobody read: that is no error, but it explains a difference from the truth."""
+    for name, lost in losses:
+        if lost:
+            sys.stderr.write(f"{name}: {lost} bytes were sent while nobody read\n")
