@@ -59,6 +59,7 @@ def parser() -> argparse.ArgumentParser:
         "--ready", type=Path, metavar="FILE", help="write the devices and their ports there when all are ready"
     )
     run.add_argument("--announce", action="store_true", help="print them as well (the default without --ready)")
+    run.add_argument("--wait", action="store_true", help="begin when a host has opened every port")
     run.set_defaults(act=_run)
 
     out = commands.add_parser("emit", help="write a scenario's bytes and truth to files, faster than real time")
@@ -162,6 +163,8 @@ def _run(arguments: argparse.Namespace) -> int:
                 temporary = arguments.ready.with_name(f".{arguments.ready.name}.part")
                 temporary.write_text(lines, encoding="utf-8")
                 temporary.replace(arguments.ready)
+            if arguments.wait:
+                server.wait_for_clients(stop.is_set)
             duration = arguments.seconds
             server.run(stop.is_set, None if duration is None else round(duration * MICROSECONDS))
         finally:

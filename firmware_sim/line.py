@@ -22,6 +22,8 @@ from firmware_sim.errors import PortError
 _READ = 4096
 _SIOCOUTQ = 0x5411
 
+SETTLE_S = 0.25  # a host that opens a port may flush it: pyserial does
+
 
 class Line(Protocol):
     """One port, open or not."""

@@ -15,12 +15,11 @@ from typing import Any
 
 from firmware_sim.devices.base import MICROSECONDS
 from firmware_sim.errors import CaptureError
-from firmware_sim.line import Line
+from firmware_sim.line import SETTLE_S, Line
 
 HEADER_KEY = "vitaledger-capture"
 VERSION = 1
 _TICK_S = 0.005
-_SETTLE_S = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +109,7 @@ class Player:
         """Until a host has the port open, and a moment more: many hosts throw away what is there when they open."""
         while not self._line.connected() and not self._stopped():
             self._sleep(_TICK_S)
-        self.hold(_SETTLE_S)
+        self.hold(SETTLE_S)
 
     def play(self, pieces: list[Piece]) -> None:
         """Write every piece when it is due, or later if the reader is slow; without a reader it is lost."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from firmware_sim.devices.base import MICROSECONDS
 from firmware_sim.errors import ScenarioError
-from firmware_sim.line import Line, make_line
+from firmware_sim.line import SETTLE_S, Line, make_line
 from firmware_sim.scenario import Scenario
 from firmware_sim.station import Station, stations
 
@@ -72,6 +72,14 @@ class Server:
         """Take the ports away."""
         for berth in self._berths:
             berth.line.close()
+
+    def wait_for_clients(self, stopped: Callable[[], bool]) -> None:
+        """Wait until a host has opened every port, and then as long as a host may take to flush what it found."""
+        while not all(berth.line.connected() for berth in self._berths):
+            if stopped():
+                return
+            self._sleep(TICK_S)
+        self._sleep(SETTLE_S)
 
     def run(self, stopped: Callable[[], bool], duration_us: int | None = None) -> None:
         """Serve until `stopped` says so or `duration_us` is over; then let the readers finish and close the ports."""

@@ -25,7 +25,7 @@ A checkpoint is believed only when it is opened with keys, and the log's own key
     0
     >>> open_checkpoint(signed, [verifier_of(Ed25519Signer("other", bytes(32)).vkey)])
     Traceback (most recent call last):
-    vitaledger.errors.VerificationError: note: expected a signature by other+85c2f55f; found example.com/log+1dde4531
+    vitaledger.errors.VerificationError: note: expected a signature by other+c78a95d7; found example.com/log+1dde4531
 """
 
 from collections.abc import Iterable

@@ -82,7 +82,7 @@ class Policy:
 
         Raises MalformedError, or VerificationError where a signature is wrong or too few are there.
         """
-        keys = [item.vkey for item in (*self.logs, *self.witnesses)]
+        keys = [log.vkey for log in self.logs] + [witness.vkey for witness in self.witnesses]
         signed = open_checkpoint(data, [verifier_of(key) for key in keys if is_verifiable(key)])
         cosigners = {(each.name, each.key_id) for each in signed.cosignatures}
         seen = {each.name for each in self.witnesses if (each.vkey.name, each.vkey.key_id) in cosigners}
@@ -192,7 +192,7 @@ class _Draft:
     def _check_new_key(self, vkey: Vkey, others: list[Vkey]) -> None:
         if any(vkey.public_key == other.public_key for other in others):
             raise MalformedError(f"expected each key once, found that of {vkey.name} again")
-        known = [item.vkey for item in (*self.logs, *self.witnesses)]
+        known = [log.vkey for log in self.logs] + [witness.vkey for witness in self.witnesses]
         if any((vkey.name, vkey.key_id) == (other.name, other.key_id) for other in known):
             raise MalformedError(f"expected each key name and ID once, found {vkey.name}+{vkey.key_id.hex()} again")
 

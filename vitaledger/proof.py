@@ -16,7 +16,7 @@
     >>> print("\\n".join(encode(proof).decode().split("\\n")[:5]))
     c2sp.org/tlog-proof@v1
     index 1
-    x
+    oa8DAjHKL9IOzzDFKUuvj2kyHQm7FqxTiFzNF6OFKA0=
     <BLANKLINE>
     example.com/log
     >>> verify(parse(encode(proof)), leaves[1], [verifier_of(log_key.vkey)]).checkpoint.size

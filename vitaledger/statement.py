@@ -27,48 +27,50 @@ MAX_NOTE = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Anchor:
-    """A gateway's checkpoint was seen, consistent with the one before."""
+class Record:
+    """What every statement has: the collector's time of making it, in ms since 1970 UTC."""
 
     at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor(Record):
+    """A gateway's checkpoint was seen, consistent with the one before."""
+
     checkpoint: bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Custody:
+class Custody(Record):
     """Every entry of [0, size) is durably stored at the collector, and their root is this."""
 
-    at_ms: int
     origin: str
     size: int
     root: bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Enrolment:
+class Enrolment(Record):
     """From here on this key speaks for this origin."""
 
-    at_ms: int
     gateway: str
     origin: str
     vkey: str
 
 
 @dataclass(frozen=True, slots=True)
-class Revocation:
+class Revocation(Record):
     """The origin's key is not trusted beyond `last_trusted_size`."""
 
-    at_ms: int
     origin: str
     last_trusted_size: int
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class Succession:
+class Succession(Record):
     """`new_origin` goes on where `old_origin` ended; `note` is signed by the old key."""
 
-    at_ms: int
     old_origin: str
     old_checkpoint: bytes
     new_origin: str
@@ -77,10 +79,9 @@ class Succession:
 
 
 @dataclass(frozen=True, slots=True)
-class Loss:
+class Loss(Record):
     """Entries [first, end) were anchored and are no longer to be had; custody goes on behind them."""
 
-    at_ms: int
     origin: str
     first: int
     end: int
@@ -88,10 +89,9 @@ class Loss:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Record):
     """Entry `index` is stored and proven, and cannot be read or breaks its micro-chain."""
 
-    at_ms: int
     origin: str
     index: int
     reason: str

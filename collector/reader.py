@@ -1,0 +1,333 @@
+"""The store, read only: what history, verification, receipts and the web ask of it.
+
+Nothing that is answered here is verified: whoever shows it verifies it (content → part → leaf → tile → anchored root →
+gateway's signature → ledger). `log` 0 is the provider ledger, 1 and on are gateways' logs; schema.sql has the layout.
+A `Reader` belongs to one thread at a time.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from vitaledger import merkle
+from vitaledger.errors import MisuseError, VerificationError
+from vitaledger.merkle import HASH_SIZE, TILE_WIDTH, TileReader, leaf_hash
+
+SCHEMA_VERSION = 1
+FILE_NAME = "collector.sqlite"
+LEDGER = 0  # the number of the provider ledger among the logs
+MAX_LOG = 1 << 40  # how many entries a gateway's log can have here: row id = log * 2^40 + index
+_LOG_COLUMNS = "log, gateway, origin, vkey, enrolled, witnessed, checkpoint, stored, custody"
+_CHAIN_COLUMNS = "chain, log, name, next_seq, last, broken"
+
+
+@dataclass(frozen=True, slots=True)
+class LogRow:
+    """A gateway's log; see schema.sql. `enrolled` and `custody` are statements' indices in the ledger."""
+
+    log: int
+    gateway: str
+    origin: str
+    vkey: str
+    enrolled: int
+    witnessed: int
+    checkpoint: bytes | None
+    stored: int
+    custody: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChainRow:
+    """A micro-chain; `broken` is the index of the first entry that breaks it: completeness ends there."""
+
+    chain: int
+    log: int
+    name: str
+    next_seq: int
+    last: bytes
+    broken: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where entry `seq` of a micro-chain stands in its log, and its gateway's wall clock."""
+
+    seq: int
+    idx: int
+    wall_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerHead:
+    """The head of the provider ledger; `checkpoint` is the signed note."""
+
+    size: int
+    root: bytes
+    checkpoint: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A message that was refused, with its reason."""
+
+    at_ms: int
+    gateway: str
+    topic: str
+    status: int
+    reason: str
+    message: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """What a gateway said of itself last: messages.STATUS and messages.HEALTH, a claim."""
+
+    gateway: str
+    at_ms: int
+    status: bytes | None
+    health: bytes | None
+
+
+def entry_id(log: int, index: int) -> int:
+    """The row of an entry. MisuseError where the index is beyond what a log can have here."""
+    if not 0 <= index < MAX_LOG:
+        raise MisuseError(f"entry {index}: expected an index below 2^40")
+    return log * MAX_LOG + index
+
+
+class Reader:
+    """The queries. Opened by `Reader.open`; `collector.store.Store` is a Reader that also writes."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._db = connection
+        version = self.meta("schema")
+        if version is None or int(version) > SCHEMA_VERSION:
+            found = version.decode() if version else "none"
+            connection.close()
+            raise MisuseError(f"store: expected schema version {SCHEMA_VERSION} or older, found {found}")
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open the store's file; MisuseError where there is none or it is of a newer version."""
+        if not path.is_file():
+            raise MisuseError(f"no store at {path}: `vitaledger-collector init` makes one")
+        uri = f"{path.absolute().as_uri()}?mode=ro"
+        connection = sqlite3.connect(uri, uri=True, timeout=30, isolation_level=None, check_same_thread=False)
+        connection.execute("PRAGMA query_only = ON")
+        return cls(connection)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """All queries inside see the store as it stood at the first of them."""
+        self._db.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._db.execute("ROLLBACK")
+
+    # -- the store and its logs ---------------------------------------------------------------------------------------
+
+    def meta(self, key: str) -> bytes | None:
+        """A fact about the store: "schema", "provider", "vkey"; None where it is not known."""
+        try:
+            row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        except sqlite3.DatabaseError as error:
+            raise MisuseError(f"store: not a collector's store: {error}") from error
+        return None if row is None else bytes(row[0])
+
+    def provider(self) -> str:
+        """The provider's name, as in its origins."""
+        return (self.meta("provider") or b"").decode()
+
+    def ledger_vkey(self) -> str:
+        """The vkey of the provider ledger's key."""
+        return (self.meta("vkey") or b"").decode()
+
+    def logs(self) -> list[LogRow]:
+        """Every gateway's log, in the order of enrolment."""
+        return [LogRow(*row) for row in self._db.execute(f"SELECT {_LOG_COLUMNS} FROM logs ORDER BY log")]  # noqa: S608
+
+    def log_of(self, name: str) -> LogRow | None:
+        """The log of an origin, or the newest one of a gateway."""
+        row = self._db.execute(
+            f"SELECT {_LOG_COLUMNS} FROM logs WHERE origin = ?1 OR gateway = ?1 ORDER BY origin = ?1 DESC, log DESC",  # noqa: S608
+            (name,),
+        ).fetchone()
+        return None if row is None else LogRow(*row)
+
+    def ranges(self, log: int) -> list[tuple[int, int]]:
+        """What is stored beyond a hole, as [first, end)."""
+        rows = self._db.execute("SELECT first, last + 1 FROM ranges WHERE log = ? ORDER BY first", (log,))
+        return rows.fetchall()
+
+    # -- entries, statements and tiles --------------------------------------------------------------------------------
+
+    def entry(self, log: int, index: int) -> tuple[bytes, bytes] | None:
+        """(leaf, body) of a gateway's entry."""
+        found: tuple[bytes, bytes] | None = self._db.execute(
+            "SELECT leaf, body FROM entries WHERE id = ?", (entry_id(log, index),)
+        ).fetchone()
+        return found
+
+    def entries(self, log: int, first: int, end: int) -> Iterator[tuple[int, bytes, bytes]]:
+        """(index, leaf, body) of what is stored of [first, end), in order."""
+        base = entry_id(log, 0)
+        query = "SELECT id - ?1, leaf, body FROM entries WHERE id >= ?1 + ?2 AND id < ?1 + ?3 ORDER BY id"
+        yield from self._db.execute(query, (base, first, min(end, MAX_LOG)))
+
+    def leaves(self, log: int, first: int, end: int) -> list[tuple[int, bytes]]:
+        """(index, leaf) of what is stored of [first, end); for log 0 the leaves are statements."""
+        if log == LEDGER:
+            query = "SELECT idx, leaf FROM statements WHERE idx >= ? AND idx < ? ORDER BY idx"
+            return self._db.execute(query, (first, end)).fetchall()
+        base = entry_id(log, 0)
+        query = "SELECT id - ?1, leaf FROM entries WHERE id >= ?1 + ?2 AND id < ?1 + ?3 ORDER BY id"
+        return self._db.execute(query, (base, first, min(end, MAX_LOG))).fetchall()
+
+    def statement(self, index: int) -> bytes | None:
+        """The leaf of a statement of the provider ledger."""
+        row = self._db.execute("SELECT leaf FROM statements WHERE idx = ?", (index,)).fetchone()
+        return None if row is None else row[0]
+
+    def statements(self, first: int, end: int) -> list[tuple[int, bytes]]:
+        """(index, leaf) of the statements [first, end)."""
+        return self.leaves(LEDGER, first, end)
+
+    def tile(self, log: int, level: int, n: int) -> bytes | None:
+        """A full tile as it is stored."""
+        row = self._db.execute(
+            "SELECT hashes FROM tiles WHERE log = ? AND level = ? AND n = ?", (log, level, n)
+        ).fetchone()
+        return None if row is None else row[0]
+
+    def tiles(self, log: int) -> Iterator[tuple[int, int, bytes]]:
+        """(level, n, hashes) of every full tile of a log."""
+        yield from self._db.execute("SELECT level, n, hashes FROM tiles WHERE log = ? ORDER BY level, n", (log,))
+
+    def tile_reader(self, log: int, size: int) -> TileReader:
+        """The hashes of the tree of the first `size` leaves, for `vitaledger.merkle`'s proofs and roots."""
+        return _Tiles(self, log, size)
+
+    # -- the ledger ---------------------------------------------------------------------------------------------------
+
+    def ledger_head(self) -> LedgerHead:
+        """The newest head of the provider ledger."""
+        row = self._db.execute("SELECT size, root, checkpoint FROM ledger WHERE id = 1").fetchone()
+        if row is None:
+            raise VerificationError("store: the provider ledger's head is missing")
+        return LedgerHead(*row)
+
+    def ledger_checkpoint(self) -> bytes:
+        """The newest checkpoint of the provider ledger."""
+        return self.ledger_head().checkpoint
+
+    def anchor_at(self, log: int, size: int) -> int | None:
+        """The statement that holds the anchor of exactly this size; None where it was never witnessed."""
+        row = self._db.execute("SELECT statement FROM anchors WHERE log = ? AND size = ?", (log, size)).fetchone()
+        return None if row is None else row[0]
+
+    def anchor_at_or_below(self, log: int, size: int) -> tuple[int, int] | None:
+        """(size, statement) of the newest anchor that is no larger."""
+        query = "SELECT size, statement FROM anchors WHERE log = ? AND size <= ? ORDER BY size DESC LIMIT 1"
+        found: tuple[int, int] | None = self._db.execute(query, (log, size)).fetchone()
+        return found
+
+    def anchor_at_or_above(self, log: int, size: int) -> tuple[int, int] | None:
+        """(size, statement) of the oldest anchor that is no smaller: what dates entry size − 1 best."""
+        query = "SELECT size, statement FROM anchors WHERE log = ? AND size >= ? ORDER BY size LIMIT 1"
+        found: tuple[int, int] | None = self._db.execute(query, (log, size)).fetchone()
+        return found
+
+    def anchors(self, log: int) -> list[tuple[int, int]]:
+        """(size, statement) of every anchor of a log."""
+        return self._db.execute("SELECT size, statement FROM anchors WHERE log = ? ORDER BY size", (log,)).fetchall()
+
+    def finding(self, log: int, index: int) -> int | None:
+        """The statement of the finding about an entry."""
+        row = self._db.execute("SELECT statement FROM findings WHERE log = ? AND idx = ?", (log, index)).fetchone()
+        return None if row is None else row[0]
+
+    def findings(self, log: int) -> list[tuple[int, int]]:
+        """(index, statement) of every finding of a log."""
+        return self._db.execute("SELECT idx, statement FROM findings WHERE log = ? ORDER BY idx", (log,)).fetchall()
+
+    # -- micro-chains -------------------------------------------------------------------------------------------------
+
+    def chains(self, log: int | None = None) -> list[ChainRow]:
+        """Every micro-chain, or those of one log."""
+        query = f"SELECT {_CHAIN_COLUMNS} FROM chains WHERE ?1 IS NULL OR log = ?1 ORDER BY chain"  # noqa: S608
+        return [ChainRow(*row) for row in self._db.execute(query, (log,))]
+
+    def positions(self, chain: int, first_seq: int, last_seq: int) -> list[Position]:
+        """Where the entries first_seq … last_seq of a micro-chain stand, by seq."""
+        query = "SELECT seq, idx, wall_ms FROM positions WHERE chain = ? AND seq BETWEEN ? AND ? ORDER BY seq"
+        return [Position(*row) for row in self._db.execute(query, (chain, first_seq, last_seq))]
+
+    def positions_between(self, chain: int, from_ms: int, to_ms: int) -> list[Position]:
+        """The entries of a micro-chain whose gateway clock says [from_ms, to_ms), by seq."""
+        query = "SELECT seq, idx, wall_ms FROM positions WHERE chain = ? AND wall_ms >= ? AND wall_ms < ? ORDER BY seq"
+        return [Position(*row) for row in self._db.execute(query, (chain, from_ms, to_ms))]
+
+    # -- what is not proven -------------------------------------------------------------------------------------------
+
+    def presence(self) -> list[Presence]:
+        """What every gateway said of itself last."""
+        query = "SELECT gateway, at_ms, status, health FROM presence ORDER BY gateway"
+        return [Presence(*row) for row in self._db.execute(query)]
+
+    def refusals(self, most: int = 100) -> list[Refusal]:
+        """The newest refusals, newest first."""
+        query = "SELECT at_ms, gateway, topic, status, reason, message FROM refusals ORDER BY id DESC LIMIT ?"
+        return [Refusal(*row) for row in self._db.execute(query, (most,))]
+
+
+class _Tiles:
+    """A TileReader: full tiles from their rows, the right edge from leaves and the tiles below it."""
+
+    __slots__ = ("_log", "_reader", "_size")
+
+    def __init__(self, reader: Reader, log: int, size: int) -> None:
+        self._reader, self._log, self._size = reader, log, size
+
+    def tile(self, level: int, n: int, width: int) -> bytes:
+        """See TileReader. VerificationError where the store lacks what it says that it has."""
+        hashes = (self._size >> (merkle.TILE_HEIGHT * level)) - n * TILE_WIDTH
+        if not (n >= 0 and 1 <= width <= min(TILE_WIDTH, hashes)):
+            raise MisuseError(f"tile {level}/{n} of width {width} is not in a tree of size {self._size}")
+        if hashes >= TILE_WIDTH:
+            return self._full(level, n)[: width * HASH_SIZE]
+        first = n * TILE_WIDTH
+        if level:
+            below = (self._full(level - 1, child) for child in range(first, first + width))
+            return b"".join(merkle.root(_split(tile)) for tile in below)
+        leaves = self._reader.leaves(self._log, first, first + width)
+        if len(leaves) != width:
+            raise VerificationError(f"log {self._log}: a leaf of [{first}, {first + width}) is missing in the store")
+        return b"".join(leaf_hash(leaf) for _, leaf in leaves)
+
+    def _full(self, level: int, n: int) -> bytes:
+        tile = self._reader.tile(self._log, level, n)
+        if tile is None or len(tile) != TILE_WIDTH * HASH_SIZE:
+            found = "no tile" if tile is None else f"{len(tile)} bytes"
+            raise VerificationError(f"log {self._log}: tile {level}/{n}: expected 8192 bytes, found {found}")
+        return tile
+
+
+def _split(row: bytes) -> list[bytes]:
+    return [row[at : at + HASH_SIZE] for at in range(0, len(row), HASH_SIZE)]

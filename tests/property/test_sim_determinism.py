@@ -1,0 +1,75 @@
+"""The same seed gives the same bytes and the same truth, whatever the steps of time are."""
+
+import json
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from firmware_sim.devices import Contec, Nonin
+from firmware_sim.emit import emit
+from firmware_sim.faults import Fault, FaultKind
+from firmware_sim.physiology import Patient, Profile
+from firmware_sim.scenario import MODELS, DeviceSpec
+
+SECOND = 1_000_000
+times = st.integers(0, 8 * SECOND)
+
+
+@st.composite
+def faults(draw):
+    start, end = sorted((draw(times), draw(times)))
+    kind = draw(st.sampled_from(FaultKind))
+    probability = draw(st.floats(0, 0.1)) if kind in {FaultKind.DROP, FaultKind.CHANGE, FaultKind.REPEAT} else 0.0
+    return Fault(kind, start, end + 1, probability)
+
+
+specs = st.builds(
+    DeviceSpec,
+    name=st.just("d"),
+    model=st.sampled_from(sorted(MODELS)),
+    start_us=st.integers(0, 2 * SECOND),
+    profile=st.builds(Profile, pulse=st.floats(30, 250), spo2=st.floats(70, 100)),
+    faults=st.lists(faults(), max_size=4).map(tuple),
+)
+
+
+def run(spec, seed, step_us):
+    data, lines = bytearray(), []
+    emit(spec, seed, 8 * SECOND, data.extend, lines.append, step_us=step_us)
+    return bytes(data), lines
+
+
+@settings(max_examples=60, deadline=None)
+@given(spec=specs, seed=st.integers(0, 2**32), step_us=st.integers(3_000, 20 * SECOND))
+def test_steps_of_time_change_nothing(spec, seed, step_us):
+    assert run(spec, seed, step_us) == run(spec, seed, 10 * SECOND)
+
+
+@settings(max_examples=60, deadline=None)
+@given(spec=specs, seed=st.integers(0, 2**32))
+def test_readings_and_samples_are_numbered_without_a_hole(spec, seed):
+    _, lines = run(spec, seed, SECOND)
+    items = [json.loads(line) for line in lines]
+    readings = [item for item in items if "signal" in item]
+    assert [item["ordinal"] for item in readings] == list(range(len(readings)))
+    samples = 0
+    for item in items:
+        if "wave" in item:
+            assert item["ordinal"] == samples
+            samples += len(item["samples"])
+    for item in readings:
+        assert ("value" in item) != ("absent" in item)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 300_000), st.binary(max_size=12)), max_size=30), st.sampled_from([Nonin, Contec])
+)
+def test_no_bytes_from_a_host_upset_a_device(talk, make):
+    device, now_us, last_us = make(Patient(Profile(), "seed")), 0, -1
+    for wait_us, data in talk:
+        now_us += wait_us
+        device.receive(data, now_us)
+        for emission in device.advance(now_us):
+            assert last_us <= emission.time_us <= now_us
+            last_us = emission.time_us

@@ -1,0 +1,102 @@
+"""The tree's edge cases; the proofs themselves are held against the naive ones in tests/property."""
+
+import pytest
+
+from vitaledger import merkle
+from vitaledger.errors import MisuseError, VerificationError
+from vitaledger.tiles import MemoryTiles
+
+LEAVES = [merkle.leaf_hash(b"%d" % i) for i in range(8)]
+TILES = MemoryTiles(LEAVES)
+
+
+def test_known_hashes():
+    assert merkle.EMPTY_ROOT.hex() == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    assert merkle.leaf_hash(b"").hex() == "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"
+    assert merkle.root([]) == merkle.EMPTY_ROOT
+    assert merkle.CompactRange().root() == merkle.EMPTY_ROOT
+    assert merkle.root_from_tiles(TILES, 0) == merkle.EMPTY_ROOT
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "valid"),
+    [(0, 0, True), (3, 3, True), (0, 7, True), (4, 7, True), (4, 8, True), (6, 8, True), (7, 8, True),
+     (1, 3, False), (2, 6, False), (4, 9, False), (5, 4, False), (-1, 1, False)],
+)  # fmt: skip
+def test_valid_subtrees(start, end, valid):
+    assert merkle.is_valid_subtree(start, end) is valid
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: merkle.inclusion_proof(TILES, 8, 8),
+        lambda: merkle.inclusion_proof(TILES, -1, 8),
+        lambda: merkle.inclusion_proof(TILES, 0, 0),
+        lambda: merkle.inclusion_proof(TILES, 0, 9),
+        lambda: merkle.subtree_inclusion_proof(TILES, 1, 2, 4),
+        lambda: merkle.subtree_inclusion_proof(TILES, 2, 1, 3),
+        lambda: merkle.consistency_proof(TILES, 5, 4),
+        lambda: merkle.consistency_proof(TILES, 5, 9),
+        lambda: merkle.subtree_consistency_proof(TILES, 1, 3, 8),
+        lambda: merkle.range_root(TILES, 2, 6),
+        lambda: merkle.CompactRange.from_hashes(3, LEAVES[:1]),
+        lambda: merkle.CompactRange.from_hashes(1, [b"short"]),
+    ],
+)
+def test_misuse(call):
+    with pytest.raises(MisuseError):
+        call()
+
+
+@pytest.mark.parametrize(
+    ("size1", "root1", "size2", "root2", "proof", "ok"),
+    [
+        (0, merkle.EMPTY_ROOT, 0, merkle.EMPTY_ROOT, [], True),
+        (0, LEAVES[0], 0, LEAVES[0], [], False),
+        (0, merkle.EMPTY_ROOT, 0, merkle.EMPTY_ROOT, LEAVES[:1], False),
+        (0, merkle.EMPTY_ROOT, 1, LEAVES[0], [], False),
+        (1, LEAVES[0], 1, LEAVES[0], [], True),
+        (1, LEAVES[0], 1, LEAVES[1], [], False),
+        (2, LEAVES[0], 1, LEAVES[1], [], False),
+        (1, LEAVES[0], 2, merkle.root(LEAVES[:2]), [LEAVES[1]], True),
+        (1, LEAVES[0], 2, merkle.root(LEAVES[:2]), [LEAVES[1][:31]], False),
+        (3, merkle.root(LEAVES[:3]), 4, merkle.root(LEAVES[:4]), [], False),
+    ],
+)
+def test_consistency_edges(size1, root1, size2, root2, proof, ok):
+    if ok:
+        merkle.verify_consistency(size1, root1, size2, root2, proof)
+    else:
+        with pytest.raises(VerificationError):
+            merkle.verify_consistency(size1, root1, size2, root2, proof)
+
+
+def test_a_copy_grows_apart():
+    first = merkle.CompactRange()
+    for leaf in LEAVES[:5]:
+        first.append(leaf)
+    second = first.copy()
+    second.append(LEAVES[5])
+    assert (first.size, first.root()) == (5, merkle.root(LEAVES[:5]))
+    assert (second.size, second.root()) == (6, merkle.root(LEAVES[:6]))
+    assert merkle.compact_range_from_tiles(TILES, 6).hashes == second.hashes
+
+
+def test_an_inner_hash_is_not_a_leaf():
+    """A node's children given as an entry's bytes are another hash: the 00 and 01 keep them apart."""
+    assert merkle.leaf_hash(LEAVES[0] + LEAVES[1]) != merkle.node_hash(LEAVES[0], LEAVES[1])
+
+
+def test_errors_say_what_was_expected_and_found():
+    with pytest.raises(VerificationError, match=r"expected root [0-9a-f]{8}…, found [0-9a-f]{8}…"):
+        merkle.verify_inclusion(LEAVES[1], 0, 8, merkle.inclusion_proof(TILES, 0, 8), TILES.root())
+
+
+def test_a_short_tile_is_told():
+    class Short:
+        def tile(self, level, n, width):
+            return b""
+
+    with pytest.raises(MisuseError, match="expected 256 bytes, found 0"):
+        merkle.root_from_tiles(Short(), 8)

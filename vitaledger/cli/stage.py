@@ -1,0 +1,234 @@
+"""The demo's stage: broker, collector, gateway and simulated devices as processes of their own, in one folder.
+
+Nothing here reaches into the programs: it starts the installed commands, as an engineer would, and reads what they
+print.
+"""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from vitaledger.errors import VitaledgerError
+
+PROVIDER = "demo.example"
+GATEWAY = "ward-1"
+_VKEY = re.compile(r"\S+\+[0-9a-f]{8}\+[A-Za-z0-9+/=]+")
+_PORT = re.compile(r"\b(\d{2,5})\s*$", re.MULTILINE)
+_STOP_S = 20.0
+
+SCENARIO = """\
+# Three simulated devices of a ward. Time begins when the gateway has opened every port.
+seed = {seed}
+
+[[device]]
+name = "bed-1"
+model = "nonin-df2"
+port = "pty:{folder}/bed-1"
+patient = {{ pulse = 72, spo2 = 97 }}
+
+[[device]]
+name = "bed-2"
+model = "contec"
+port = "pty:{folder}/bed-2"
+patient = {{ pulse = 88, spo2 = 95 }}
+
+[[device]]
+name = "bed-3"
+model = "masimo"
+serial = "0000056661"
+port = "pty:{folder}/bed-3"
+patient = {{ pulse = 64, spo2 = 96 }}
+"""
+COLLECTOR = """\
+provider = "{provider}"
+state = "state"
+
+[mqtt]
+host = "127.0.0.1"
+port = {port}
+
+[http]
+host = "127.0.0.1"
+port = 0
+"""
+GATEWAY_CONFIG = """\
+provider = "{provider}"
+gateway = "{gateway}"
+ledger_vkey = "{vkey}"
+state = "state"
+
+[mqtt]
+host = "127.0.0.1"
+port = {port}
+anchor_every_s = 2
+"""
+GATEWAY_PORT = """
+[[port]]
+name = "{name}"
+device = "{folder}/{name}"
+driver = "{driver}"
+use = "demo"
+"""
+DRIVERS = {"bed-1": "nonin", "bed-2": "contec", "bed-3": "masimo"}
+
+
+class StageError(VitaledgerError):
+    """A process of the demo did not do its part; the message names its log file."""
+
+    exit_code = 1
+
+
+class Stage:
+    """The processes of one demo and the folder that they work in. `stop` ends them, the source first."""
+
+    def __init__(self, folder: Path, seed: int) -> None:
+        self.folder = folder
+        self.truth = folder / "truth.jsonl"
+        self.collector_config = folder / "collector" / "collector.toml"
+        self.gateway_config = folder / "gateway" / "gateway.toml"
+        self.collector_store = folder / "collector" / "state" / "collector.db"
+        self._seed = seed
+        self._processes: dict[str, subprocess.Popen[str]] = {}
+        (folder / "log").mkdir(parents=True, exist_ok=True)
+
+    def start(self) -> None:
+        """Start everything in the order in which nothing is lost: the devices last."""
+        port = self._listening_port(self._spawn("broker", "vitaledger-collector", "broker", "--port", "0"))
+        ledger = self.run("vitaledger-collector", "init", str(self.folder / "collector"), "--provider", PROVIDER)
+        self.collector_config.write_text(COLLECTOR.format(provider=PROVIDER, port=port))
+        ledger_vkey = self._vkey(ledger)
+        init = ("init", str(self.folder / "gateway"), "--gateway", GATEWAY, "--provider", PROVIDER)
+        vkey = self._vkey(self.run("vitaledger-gateway", *init, "--ledger-vkey", ledger_vkey), of="gateway")
+        settings = GATEWAY_CONFIG.format(provider=PROVIDER, gateway=GATEWAY, vkey=ledger_vkey, port=port)
+        for name, driver in DRIVERS.items():
+            settings += GATEWAY_PORT.format(name=name, driver=driver, folder=self.folder)
+        self.gateway_config.write_text(settings)
+        self.collector("enroll", vkey)
+        self._spawn("collector", "vitaledger-collector", "--config", str(self.collector_config), "run")
+        self._spawn("gateway", "vitaledger-gateway", "--config", str(self.gateway_config), "run")
+        scenario = self.folder / "scenario.toml"
+        scenario.write_text(SCENARIO.format(seed=self._seed, folder=self.folder))
+        self._spawn("devices", "firmware-sim", "run", str(scenario), "--truth", str(self.truth), "--wait")
+
+    def collector(self, *words: str, ok: tuple[int, ...] = (0,)) -> str:
+        """Run a command of the collector and answer what it prints."""
+        return self.run("vitaledger-collector", "--config", str(self.collector_config), *words, ok=ok)
+
+    def gateway(self, *words: str, ok: tuple[int, ...] = (0,)) -> str:
+        """Run a command of the gateway and answer what it prints."""
+        return self.run("vitaledger-gateway", "--config", str(self.gateway_config), *words, ok=ok)
+
+    def run(self, program: str, *words: str, ok: tuple[int, ...] = (0,)) -> str:
+        """Run a command to its end.
+
+        Raises:
+            StageError: it ended with a code that is not in `ok`; bears what it printed.
+        """
+        done = subprocess.run([command(program), *words], capture_output=True, text=True, check=False)
+        if done.returncode not in ok:
+            raise StageError(f"{program} {words[0]}: exit {done.returncode}: {(done.stderr or done.stdout).strip()}")
+        return done.stdout
+
+    @contextmanager
+    def watch(self, program: str, config: Path) -> Iterator[IO[str]]:
+        """The JSON lines of a program's `status --watch`, while the block runs."""
+        process = subprocess.Popen(
+            [command(program), "--config", str(config), "status", "--watch", "--json"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            assert process.stdout is not None  # noqa: S101  asked for above
+            yield process.stdout
+        finally:
+            process.terminate()
+            process.wait()
+
+    def check(self) -> None:
+        """Raise StageError where a process has ended that should be running."""
+        for name, process in self._processes.items():
+            if process.poll() is not None:
+                log = self.folder / "log" / f"{name}.log"
+                raise StageError(f"{name} ended with exit {process.returncode}; the end of {log}:\n{_tail(log)}")
+
+    def stop(self, name: str) -> None:
+        """Ask one process to stop and wait for it; kill it where it does not."""
+        process = self._processes.pop(name, None)
+        if process is None:
+            return
+        process.terminate()
+        try:
+            process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def stop_all(self) -> None:
+        """Stop what still runs, the source first, so that everything that was sent arrives."""
+        for name in ("devices", "gateway", "collector", "broker"):
+            self.stop(name)
+
+    def await_condition(self, what: str, seconds: float, holds: Callable[[], bool]) -> None:
+        """Wait until something holds.
+
+        Raises:
+            StageError: it did not within that time.
+        """
+        until = time.monotonic() + seconds
+        while not holds():
+            self.check()
+            if time.monotonic() > until:
+                raise StageError(f"{what}: not within {seconds:.0f} s; the logs are in {self.folder / 'log'}")
+            time.sleep(0.1)
+
+    def _spawn(self, name: str, program: str, *words: str) -> Path:
+        log = self.folder / "log" / f"{name}.log"
+        with log.open("w") as out:
+            self._processes[name] = subprocess.Popen(
+                [command(program), *words],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=True,  # Ctrl-C is for the demo, which then stops them in order
+            )
+        return log
+
+    def _listening_port(self, log: Path) -> int:
+        self.await_condition("the broker's port", 15, lambda: _PORT.search(log.read_text()) is not None)
+        found = _PORT.search(log.read_text())
+        assert found is not None  # noqa: S101  awaited above
+        return int(found[1])
+
+    def _vkey(self, printed: str, of: str = "ledger") -> str:
+        keys = [key for key in _VKEY.findall(printed) if f"/{of}" in key]
+        if not keys:
+            raise StageError(f"init printed no key of a {of}: {printed}")
+        return str(keys[0])
+
+
+def command(program: str) -> str:
+    """The path of one of our commands: beside this Python, else on the PATH."""
+    beside = Path(sys.executable).with_name(program)
+    found = str(beside) if beside.exists() else shutil.which(program)
+    if found is None:
+        raise StageError(f"{program} is not installed; the demo needs vitaledger[gateway,collector,sim]")
+    return found
+
+
+def json_lines(printed: str) -> list[dict[str, Any]]:
+    """The objects of a command's JSON lines."""
+    return [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
+
+
+def _tail(path: Path, lines: int = 12) -> str:
+    return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
