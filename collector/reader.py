@@ -176,6 +176,10 @@ class Reader:
         rows = self._db.execute("SELECT first, last + 1 FROM ranges WHERE log = ? ORDER BY first", (log,))
         return rows.fetchall()
 
+    def unmoved(self) -> list[LogRow]:
+        """The logs that hold entries directly behind their prefix: a long backlog is moved over step by step."""
+        return [row for row in self.logs() if any(first == row.stored for first, _ in self.ranges(row.log))]
+
     # -- entries, statements and tiles --------------------------------------------------------------------------------
 
     def entry(self, log: int, index: int) -> tuple[bytes, bytes] | None:
@@ -273,6 +277,12 @@ class Reader:
         """Every micro-chain, or those of one log."""
         query = f"SELECT {_CHAIN_COLUMNS} FROM chains WHERE ?1 IS NULL OR log = ?1 ORDER BY chain"  # noqa: S608
         return [ChainRow(*row) for row in self._db.execute(query, (log,))]
+
+    def chain_of(self, log: int, name: str) -> ChainRow | None:
+        """A micro-chain of a log by its name."""
+        query = f"SELECT {_CHAIN_COLUMNS} FROM chains WHERE log = ? AND name = ?"  # noqa: S608
+        row = self._db.execute(query, (log, name)).fetchone()
+        return None if row is None else ChainRow(*row)
 
     def positions(self, chain: int, first_seq: int, last_seq: int) -> list[Position]:
         """Where the entries first_seq … last_seq of a micro-chain stand, by seq."""

@@ -27,7 +27,17 @@ from typing import Any, TypeVar
 
 from vitaledger import __version__, chain, merkle, proof, statement
 from vitaledger.checkpoint import Checkpoint, SignedCheckpoint, open_checkpoint
-from vitaledger.entry import GATEWAY_CHAIN, Entry, Part, PartType, encode_body, entry_hash, parse_body, parse_leaf, verify_body
+from vitaledger.entry import (
+    GATEWAY_CHAIN,
+    Entry,
+    Part,
+    PartType,
+    encode_body,
+    entry_hash,
+    parse_body,
+    parse_leaf,
+    verify_body,
+)
 from vitaledger.errors import MalformedError, MisuseError, VerificationError, VitaledgerError
 from vitaledger.events import ChainHead, Heads, LedgerHead
 from vitaledger.keys import verifier_of

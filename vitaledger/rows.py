@@ -72,7 +72,7 @@ def rows(opened: Opened) -> Iterator[Row]:
         for block in opened.waves or ()
     )
     if (values := opened.values) is not None:
-        units = {series.unit: vitals.ucum(series.unit) for series in values.series}
+        units = {series.unit: _ucum(series.unit) for series in values.series}
         found.extend(
             ReadingRow(
                 began + reading.at_us,
@@ -141,6 +141,11 @@ def _length(since: Clock | None, until: Clock) -> str | None:
 
 def _with(text: str, detail: str) -> str:
     return f"{text} ({detail})" if detail else text
+
+
+def _ucum(code: int) -> str:
+    known = vitals.unit(code)
+    return known.ucum if known else f"MDC unit {code}"
 
 
 def _name(event: events.Event) -> str:

@@ -67,9 +67,10 @@ class Sign:
         """Say whether value * 10**exponent lies in `plausible`, without rounding."""
         low, high = self.plausible
         if exponent < 0:
-            scale = 10**-exponent
+            scale: int = 10**-exponent
             return low * scale <= value <= high * scale
-        return low <= value * 10**exponent <= high
+        shifted: int = value * 10**exponent
+        return low <= shifted <= high
 
 
 PERCENT = 262688
@@ -119,10 +120,14 @@ SIGNS: tuple[Sign, ...] = (
         (18, 321),
     ),
     Sign("heart-rate", "heart rate", 147842, "MDC_ECG_HEART_RATE", ("8867-4",), PER_MINUTE, (40, 160), (10, 350)),
-    Sign("perfusion-index", "perfusion index", 150448, "MDC_PULS_OXIM_PERF_REL", ("61006-3",), PERCENT, (0, 10), (0, 30)),
+    Sign(
+        "perfusion-index", "perfusion index", 150448, "MDC_PULS_OXIM_PERF_REL", ("61006-3",), PERCENT, (0, 10), (0, 30)
+    ),
     Sign("pleth", "pleth wave", 150452, "MDC_PULS_OXIM_PLETH", (), DIMENSIONLESS, (0, 65535), (0, 65535)),
     Sign("nibp-systolic", "NIBP systolic", 150021, "MDC_PRESS_BLD_NONINV_SYS", ("8480-6",), MMHG, (60, 200), (25, 300)),
-    Sign("nibp-diastolic", "NIBP diastolic", 150022, "MDC_PRESS_BLD_NONINV_DIA", ("8462-4",), MMHG, (30, 130), (10, 250)),
+    Sign(
+        "nibp-diastolic", "NIBP diastolic", 150022, "MDC_PRESS_BLD_NONINV_DIA", ("8462-4",), MMHG, (30, 130), (10, 250)
+    ),
     Sign("nibp-mean", "NIBP mean", 150023, "MDC_PRESS_BLD_NONINV_MEAN", ("8478-0",), MMHG, (40, 160), (15, 270)),
     Sign("temperature", "temperature", 150344, "MDC_TEMP", ("8310-5",), CELSIUS, (34, 41), (15, 46)),
     Sign("respiratory-rate", "respiratory rate", 151562, "MDC_RESP_RATE", ("9279-1",), BREATHS, (0, 40), (0, 200)),
@@ -160,8 +165,26 @@ SIGNS: tuple[Sign, ...] = (
         (0, 4000),
     ),
     Sign("tidal-volume-setting", "tidal volume setting", 16929196, None, (), MILLILITRE, (0, 1000), (0, 4000)),
-    Sign("minute-volume-inspired", "minute volume inspired", 152004, None, ("76009-0",), LITRE_PER_MINUTE, (0, 20), (0, 100)),
-    Sign("minute-volume-exhaled", "minute volume exhaled", 152000, None, ("76008-2",), LITRE_PER_MINUTE, (0, 20), (0, 100)),
+    Sign(
+        "minute-volume-inspired",
+        "minute volume inspired",
+        152004,
+        None,
+        ("76009-0",),
+        LITRE_PER_MINUTE,
+        (0, 20),
+        (0, 100),
+    ),
+    Sign(
+        "minute-volume-exhaled",
+        "minute volume exhaled",
+        152000,
+        None,
+        ("76008-2",),
+        LITRE_PER_MINUTE,
+        (0, 20),
+        (0, 100),
+    ),
     Sign("peep", "PEEP", 151976, None, ("76248-4",), CM_H2O, (0, 20), (-10, 60)),
     Sign("peak-pressure", "peak inspiratory pressure", 151973, None, ("76531-3",), CM_H2O, (0, 50), (-20, 140)),
     Sign("fio2", "FiO₂", 152196, "MDC_CONC_AWAY_O2_INSP", ("3150-6",), PERCENT, (21, 100), (15, 100)),

@@ -8,8 +8,6 @@ from vitaledger.errors import MisuseError
 from vitaledger.marks import Absence, Quality
 from vitaledger.vitals import by_name
 
-OVERSIZE = 4096  # bytes in one `receive` are handled in pieces of this size, so that no buffer grows without bound
-
 
 def nearest(word: str, known: list[str]) -> str:
     """Name the known word that is nearest to `word`, or all of them, for an error message."""

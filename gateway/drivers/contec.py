@@ -1,4 +1,4 @@
-"""Contec CMS50D+ (firmware 4.6 and later) and CMS50E V7.0 pulse oximeters, 115200 8N1, no checksum.
+r"""Contec CMS50D+ (firmware 4.6 and later) and CMS50E V7.0 pulse oximeters, 115200 8N1, no checksum.
 
 Frame: ``type (b7 = 0) | HIGH (b7 = 1) | payload (b7 = 1)``; bit i of HIGH is the eighth bit of payload byte i, so the
 only byte without b7 begins a frame. Live data are type 01, 60 a second:
@@ -14,7 +14,7 @@ year, month, day) and 12 (user, segment, hour, minute, second), or by zeros: the
 is the second since that start; it begins at 0 with each of types 07, 08 and 12.
 
 >>> decode(bytes.fromhex("01e0849392bce3ffff"))
-(1, b'\x04\x13\x12<c\x7f\x7f')
+(1, b'\x04\x13\x12<c\xff\xff')
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ from typing import ClassVar
 
 from gateway.drivers.api import GOOD, Alarm, Event, FrameErrors, LineSettings, Notice, Reading, Signal, Stored, Wave
 from gateway.drivers.common import Plausible, Run, choose, table
-from vitaledger.marks import Absence, AlarmKind, AlarmPhase, Check, Quality
+from vitaledger.marks import Absence, AlarmKind, AlarmPhase, Check
 from vitaledger.vitals import DIMENSIONLESS, PER_MINUTE, PERCENT
 
 LIVE, DATE, LENGTH, STORED_PI, FEEDBACK, DISCONNECT, STORED, TIME = 0x01, 0x07, 0x08, 0x09, 0x0B, 0x0D, 0x0F, 0x12
@@ -38,6 +38,7 @@ SIZES: Mapping[int, int] = (
 START, STOP, STOP_STORED, HEARTBEAT = 0xA1, 0xA2, 0xA7, 0xAF
 HEARTBEAT_US = 5_000_000
 RESTART_US = 3_000_000
+HOLD_US = 100_000
 NO_PULSE, NO_SATURATION, NO_PI = 0xFF, 0x7F, 0xFFFF
 _HIGH = 0x80
 _ERROR_EVERY = 540  # bytes, a second of live data: an unreadable line goes on telling so
@@ -64,8 +65,8 @@ def decode(frame: bytes) -> tuple[int, bytes]:
 class ContecDriver:
     """Contec CMS50D+ from 4.6 on, CMS50E V7.0.
 
-    If the driver may send: on opening A7 and A2 (stop stored and live data, as the maker's program begins) and A1 (start
-    live data); AF (heartbeat) every five seconds; A1 again after each three seconds without data. It never asks for
+    If the driver may send: on opening A7 and A2 (stop stored and live data, as the maker's program begins) and A1 (start live
+    data); AF (heartbeat) every five seconds; A1 again after each three seconds without data. It never asks for
     stored data, never sets the clock and never sends AE, which deletes the memory.
     """
 
@@ -91,6 +92,7 @@ class ContecDriver:
         self._size = 0  # payload bytes of the frame that is coming; -1 for a type nobody knows
         self._skipped = 0
         self._held: tuple[int, bytes] | None = None
+        self._held_us = 0
         self._was_live = False
         self._date = self._time = ""
         self._ordinal = 0
@@ -129,15 +131,12 @@ class ContecDriver:
         for byte in data:
             if byte < _HIGH:
                 self._begin(byte, events, now_us)
-            elif not self._frame:
+            elif not self._frame or self._size < 0:
                 self._held = None  # more bytes than its type has: it was no stored data
                 self._bad(1, events, now_us)
             else:
                 self._frame.append(byte)
-                if self._size < 0:
-                    self._frame.pop()
-                    self._bad(1, events, now_us)
-                elif len(self._frame) == self._size + 2:
+                if len(self._frame) == self._size + 2:
                     frame = decode(bytes(self._frame))
                     self._frame.clear()
                     self._complete(frame, events, now_us)
@@ -146,6 +145,10 @@ class ContecDriver:
 
     def tick(self, now_us: int) -> list[Event]:
         """Prepare the heartbeat, and the start command where live data stopped."""
+        events: list[Event] = []
+        if self._held is not None and now_us - self._held_us >= HOLD_US:
+            held, self._held = self._held, None
+            self._stored(*held, events, now_us)
         if self._opened:
             if now_us - self._heartbeat_us >= HEARTBEAT_US:
                 self._heartbeat_us = now_us
@@ -153,7 +156,7 @@ class ContecDriver:
             if now_us - self._data_us >= RESTART_US:
                 self._data_us = now_us
                 self._out += command(START)
-        return []
+        return events
 
     def to_send(self, now_us: int) -> bytes:
         """Commands that are due; none at all if the driver may only listen."""
@@ -194,9 +197,13 @@ class ContecDriver:
             # One flipped bit makes 09 of 01. In the middle of live data such a frame waits for the next one to begin,
             # which it does not where the byte was a live frame's.
             if self._was_live:
-                self._held = frame
+                self._held, self._held_us = frame, now_us
             else:
                 self._stored(kind, payload, events, now_us)
+        elif self._was_live and len(payload) == SIZES[LIVE]:
+            # Answers of this length were not asked for: it is a live frame whose type was hit.
+            self._run.lost(events, now_us)
+            events.append(FrameErrors(now_us, "type"))
         elif kind in {DATE, TIME, LENGTH}:
             self._start(kind, payload)
         elif kind == FEEDBACK and payload[1]:

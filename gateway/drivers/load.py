@@ -1,7 +1,7 @@
 """Find drivers by the entry-point group `vitaledger.drivers`, so that others can ship theirs."""
 
 from importlib.metadata import EntryPoint, entry_points
-from typing import cast
+from typing import Any, cast
 
 from gateway.drivers.api import Driver
 from gateway.drivers.common import nearest
@@ -34,14 +34,15 @@ def load(name: str) -> type[Driver]:
     if name not in found:
         raise MisuseError(f"no driver {name!r}; {nearest(name, list(found))}")
     try:
-        driver = found[name].load()
+        driver: Any = found[name].load()
     except (ImportError, AttributeError) as error:
         raise MisuseError(f"driver {name!r} ({found[name].value}) cannot be loaded: {error}") from error
     missing = [
         needed for needed in ("NAME", "VERSION", "CHECK", "OPTIONS", "receive", "tick") if not hasattr(driver, needed)
     ]
-    if missing or not isinstance(driver, type):
+    if not isinstance(driver, type) or missing:
         raise MisuseError(f"{found[name].value} is not a driver: {', '.join(missing) or 'it is no class'}")
-    if driver.NAME != name:
-        raise MisuseError(f"driver {name!r} calls itself {driver.NAME!r}; both names must be the same")
-    return cast("type[Driver]", driver)
+    shipped = cast("type[Driver]", driver)
+    if name != shipped.NAME:
+        raise MisuseError(f"driver {name!r} calls itself {shipped.NAME!r}; both names must be the same")
+    return shipped

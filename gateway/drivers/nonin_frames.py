@@ -17,7 +17,7 @@ A checksum of eight bits is right by chance once in 256, so a single good frame 
 ['81 1 0', '80 1 72', '80 1 97']
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 SYNC = 0x01  # bit of STATUS: this is frame 1 of a packet
 PACKET = 25  # frames
@@ -32,19 +32,20 @@ Frame = tuple[int, int, int]  # status, pleth, data
 class Framer:
     """Formats 2 and 7. `feed` gives frames, and words for what was none: "checksum", "sync", "ack", "nak"."""
 
-    __slots__ = ("_buffer", "_good", "_locked", "_seven", "_skipped", "expect_reply")
+    __slots__ = ("_at", "_buffer", "_good", "_locked", "_seven", "_skipped", "expect_reply")
 
     def __init__(self, fmt: str) -> None:
         self._seven = fmt == "7"
         self.expect_reply = False
         self._buffer = b""
+        self._at = 0  # the bytes of the buffer before this one are done
         self._locked = False
         self._good = False  # a good frame was seen since `reset`, so that multiples of five mean something
         self._skipped = 0  # bytes since the last good frame
 
     def reset(self) -> None:
         """Forget partial frames and the alignment."""
-        self._buffer, self._locked, self._good, self._skipped = b"", False, False, 0
+        self._buffer, self._at, self._locked, self._good, self._skipped = b"", 0, False, False, 0
 
     def unlock(self) -> None:
         """Doubt the alignment: SYNC is not where it has to be."""
@@ -54,45 +55,56 @@ class Framer:
             self._skipped = 0
 
     def feed(self, data: bytes) -> Iterator[Frame | str]:
-        """Take bytes; give what they complete, in the order of the bytes."""
-        buffer = self._buffer + data
-        at, size, seven = 0, len(buffer), self._seven
-        self._buffer = buffer
+        """Take bytes; give what they complete, in the order of the bytes. To be run to its end."""
+        self._buffer = self._buffer[self._at :] + data
+        self._at = 0
         while True:
-            if self._locked:
-                while size - at >= SIZE:
-                    status = buffer[at if seven else at + 1]
-                    total = buffer[at] + buffer[at + 1] + buffer[at + 2] + buffer[at + 3]
-                    if total & 0xFF != buffer[at + 4] or status < _HIGH or not (seven or buffer[at] == 1):
-                        break
-                    pleth = buffer[at + 1] << 8 | buffer[at + 2] if seven else buffer[at + 2]
-                    at += SIZE
-                    yield status, pleth, buffer[at - 2]
-                    if not self._locked:  # the reader of this frame doubts the alignment
-                        break
-                else:
-                    break
-                if not self._locked:
-                    continue
-            elif (found := self._begins(buffer, at)) is None:
-                break
-            elif found:
+            if self._locked and (yield from self._in_step()):
+                return
+            if (yield from self._search()):
+                return
+
+    def _in_step(self) -> Generator[Frame, None, bool]:
+        """Give frames while they are good; True where more bytes have to come, False where something is wrong."""
+        buffer, at, size, seven = self._buffer, self._at, len(self._buffer), self._seven
+        while size - at >= SIZE:
+            status = buffer[at if seven else at + 1]
+            total = buffer[at] + buffer[at + 1] + buffer[at + 2] + buffer[at + 3]
+            if total & 0xFF != buffer[at + 4] or status < _HIGH or not (seven or buffer[at] == 1):
+                self._at = at
+                return False
+            pleth = buffer[at + 1] << 8 | buffer[at + 2] if seven else buffer[at + 2]
+            at += SIZE
+            yield status, pleth, buffer[at - 2]
+            if not self._locked:  # the reader of this frame doubts the alignment
+                self._at = at
+                return False
+        self._at = at
+        return True
+
+    def _search(self) -> Generator[str, None, bool]:
+        """Pass over bytes that begin no frame, up to one that does; True where more bytes have to come."""
+        while True:
+            begins = False if self._locked else self._begins()
+            if begins:
                 self._locked, self._good, self._skipped = True, True, 0
-                continue
+                return False
+            if begins is None:
+                return True
+            buffer, at = self._buffer, self._at
             if self.expect_reply and buffer[at] in _REPLIES:
-                if size - at < 2:
-                    break
-                if buffer[at + 1] >= _HIGH if seven else buffer[at + 1] == 1:
+                if len(buffer) - at < 2:
+                    return True
+                if buffer[at + 1] >= _HIGH if self._seven else buffer[at + 1] == 1:
                     self.expect_reply = False
+                    self._at += 1
                     yield _REPLIES[buffer[at]]
-                    at += 1
-                    continue
+                    return False
             if self._skipped % _ERROR_EVERY == 0:
                 yield self._kind(buffer, at)
             self._locked = False
             self._skipped += 1
-            at += 1
-        self._buffer = buffer[at:]
+            self._at += 1
 
     def _kind(self, buffer: bytes, at: int) -> str:
         """Say why no frame begins here: of the right form with a wrong sum, or not of the form."""
@@ -117,8 +129,9 @@ class Framer:
             return None
         return sum(buffer[at : at + 4]) & 0xFF == buffer[at + 4]
 
-    def _begins(self, buffer: bytes, at: int) -> bool | None:
+    def _begins(self) -> bool | None:
         """Say whether the alignment is proven from here on; None where too few bytes are in to know."""
+        buffer, at = self._buffer, self._at
         first = self._good_at(buffer, at)
         if not first:
             return first

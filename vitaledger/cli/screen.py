@@ -20,7 +20,7 @@ def live(collector: dict[str, Any], gateway: dict[str, Any], seconds: float) -> 
         if row["signal"] in _SHOWN:
             value = row["value"] if row["value"] is not None else row["absent"]
             devices.add_row(row["device"], row["signal"], value, row["unit"], f"{row['age_s']:.1f}", row["state"])
-    log = next(iter(collector.get("logs", [])), {})
+    log: dict[str, Any] = next(iter(collector.get("logs", [])), {})
     path = Table.grid(padding=(0, 2))
     for name, value in (
         ("gateway has sealed", f"{gateway.get('size', 0)} entries"),
@@ -29,8 +29,10 @@ def live(collector: dict[str, Any], gateway: dict[str, Any], seconds: float) -> 
         ("ledger", f"{collector.get('ledger_size', 0)} statements"),
         (
             "verified end to end",
-            f"{collector.get('readings_verified', 0)} readings, "
-            f"{collector.get('wave_samples_verified', 0)} wave samples, {collector.get('failures', 0)} failures",
+            (
+                f"{collector.get('readings_verified', 0)} readings, "
+                f"{collector.get('wave_samples_verified', 0)} wave samples, {collector.get('failures', 0)} failures"
+            ),
         ),
         ("byte to receipt", f"p50 {_ms(gateway.get('receipt_ms_p50'))}, p99 {_ms(gateway.get('receipt_ms_p99'))}"),
     ):
@@ -47,8 +49,10 @@ def summary(result: dict[str, Any], folder: Path, *, kept: bool) -> RenderableTy
         ("sent by the devices", f"{result['readings_sent']} readings, {result['wave_samples_sent']} wave samples"),
         (
             "in verified history",
-            f"{result['readings_in_ledger']} readings, "
-            f"{result['wave_samples_in_ledger']} wave samples: {'all of them' if same else 'NOT THE SAME'}",
+            (
+                f"{result['readings_in_ledger']} readings, "
+                f"{result['wave_samples_in_ledger']} wave samples: {'all of them' if same else 'NOT THE SAME'}"
+            ),
         ),
         ("gateway log", f"{result['gateway_size']} entries, receipted to {result['custody_size']}"),
         ("ledger", f"{result['ledger_size']} statements"),

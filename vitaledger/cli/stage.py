@@ -147,7 +147,7 @@ class Stage:
             start_new_session=True,
         )
         try:
-            assert process.stdout is not None  # noqa: S101  asked for above
+            assert process.stdout is not None
             yield process.stdout
         finally:
             process.terminate()
@@ -206,7 +206,7 @@ class Stage:
     def _listening_port(self, log: Path) -> int:
         self.await_condition("the broker's port", 15, lambda: _PORT.search(log.read_text()) is not None)
         found = _PORT.search(log.read_text())
-        assert found is not None  # noqa: S101  awaited above
+        assert found is not None
         return int(found[1])
 
     def _vkey(self, printed: str, of: str = "ledger") -> str:

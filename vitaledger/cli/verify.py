@@ -101,12 +101,8 @@ def words(found: Verified, trusted: policy.Policy) -> list[str]:
         f"  gaps         {sum(isinstance(opened.event, Gap) for opened in found.entries)}",
         *_gaps(found),
         f"  signed by    gateway {found.gateway}: {found.gateway_vkey}",
-        f"  sealed       before {_time(found.anchored_ms)}, by the collector's clock (anchor at size "
-        f"{found.gateway_size})",
-        f"               after {_time(found.after_ms)}, by the collector's clock (the ledger head that the gateway "
-        "had quoted)"
-        if found.after_ms is not None
-        else "               after: nothing says; the gateway had quoted no ledger head before",
+        f"  sealed       before {_time(found.anchored_ms)}, by the collector's clock: anchored at {found.gateway_size}",
+        f"               {_after(found.after_ms)}",
         *(f"               seen by {each.name} at {_time(each.time * 1000)}" for each in found.ledger.cosignatures),
         *_claimed(found),
         f"  ledger       {head.origin}, size {head.size}",
@@ -117,6 +113,12 @@ def words(found: Verified, trusted: policy.Policy) -> list[str]:
         lines.append(f"  left out     {names}: not in this file; the rest verifies without them")
     lines += [f"  FINDING      {finding}" for finding in found.findings]
     return [*lines, CANNOT, NO_WITNESS if trusted.quorum is None else WITNESSED]
+
+
+def _after(after_ms: int | None) -> str:
+    if after_ms is None:
+        return "after: nothing says; the gateway had quoted no ledger head before"
+    return f"after {_time(after_ms)}, by the collector's clock: the gateway had quoted a ledger head of that time"
 
 
 def _identity(found: Verified) -> list[str]:

@@ -1,0 +1,232 @@
+"""The verified view of a device: its entries in order, each checked while it is handed out.
+
+A device is a micro-chain name over all logs, where the name holds a serial number; one known only by its port is a
+device of its gateway, never "the same device" elsewhere. An entry that does not hold is handed out as failed, one that
+is missing too; nothing is left out and nothing unproven looks proven.
+
+An interval of time is found by bisection over the entries' own, verified clocks, because the index of positions is not
+proven. Where a gateway's clock ran back, that index names the entries that bisection cannot reach. So the cost of an
+interval does not grow with the age of the log.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from collector.reader import ChainRow, LogRow, Position, Reader
+from collector.verified import Look, State, VerifiedLog, VerifiedStore, Verdict
+from vitaledger.entry import GATEWAY_CHAIN, genesis, parse_leaf
+from vitaledger.errors import MalformedError, MisuseError
+from vitaledger.opened import Opened
+
+_BATCH = 256
+_MAX_ENTRY_MS = 60_000  # an entry closes after 5 s; one that lasts longer is found by its neighbours all the same
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device and the micro-chains that hold its entries, one for each log that it was on."""
+
+    label: str
+    chains: tuple[tuple[LogRow, ChainRow], ...]
+
+    @property
+    def name(self) -> str:
+        """The micro-chain's name."""
+        return self.chains[0][1].name
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """What to show: by seq where those are given, else by time; both ends included, None is open."""
+
+    from_us: int | None = None
+    to_us: int | None = None
+    first_seq: int | None = None
+    last_seq: int | None = None
+
+    def covers(self, at_us: int) -> bool:
+        """Whether a time lies in it."""
+        return (self.from_us is None or at_us >= self.from_us) and (self.to_us is None or at_us <= self.to_us)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One entry as it is shown; `at_us` is its clock, unproven where the entry failed."""
+
+    log: LogRow
+    chain: str
+    seq: int
+    at_us: int
+    look: Look
+
+    @property
+    def verdict(self) -> Verdict:
+        """How far it is proven."""
+        return self.look.verdict
+
+    @property
+    def opened(self) -> Opened | None:
+        """Its content, None wherever that must not be shown."""
+        return self.look.opened if self.verdict.state is not State.FAILED else None
+
+
+# -- devices ----------------------------------------------------------------------------------------------------------
+
+
+def devices(reader: Reader, *, gateways: bool = False) -> list[Device]:
+    """Every device that a log speaks of, by label; with the gateways' own micro-chains where asked for."""
+    logs = {row.log: row for row in reader.logs()}
+    found: dict[str, list[tuple[LogRow, ChainRow]]] = {}
+    for chain in reader.chains():
+        log = logs.get(chain.log)
+        if log is not None and (gateways or chain.name != GATEWAY_CHAIN):
+            found.setdefault(_label(log, chain), []).append((log, chain))
+    return [Device(label, tuple(chains)) for label, chains in sorted(found.items())]
+
+
+def _label(log: LogRow, chain: ChainRow) -> str:
+    return chain.name if ":sn:" in chain.name else f"{log.gateway}/{chain.name}"
+
+
+def find_device(reader: Reader, text: str) -> Device:
+    """The one device that `text` names: its label or micro-chain, its serial number or port, or a part of the label.
+
+    Raises:
+        MisuseError: none, or several; names the candidates.
+    """
+    known = devices(reader, gateways=True)
+    ways = (
+        lambda device: text in {device.label, device.name},
+        lambda device: text == device.name.split(":", 2)[-1].partition("@")[0],
+        lambda device: text.lower() in device.label.lower() and device.name != GATEWAY_CHAIN,
+    )
+    for way in ways:
+        found = [device for device in known if way(device)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise MisuseError(f"device {text!r} could be any of {', '.join(device.label for device in found)}")
+    shown = [device.label for device in known if device.name != GATEWAY_CHAIN]
+    raise MisuseError(f"no device {text!r}; known are: {', '.join(shown) or 'none'}")
+
+
+# -- entries ----------------------------------------------------------------------------------------------------------
+
+
+def history(store: VerifiedStore, device: Device, span: Span) -> Iterator[Seen]:
+    """The entries of a device in a span, log by log, in order of their numbers."""
+    for log, chain in device.chains:
+        yield from chain_history(store.log(log), chain, span)
+
+
+def chain_history(log: VerifiedLog, chain: ChainRow, span: Span) -> Iterator[Seen]:
+    """The entries of one micro-chain in a span, in order of their numbers, links between them checked."""
+    for first, last in _runs(log, chain, span):
+        for seen in run(log, chain, first, last):
+            if seen.verdict.state is State.FAILED or span.first_seq is not None or _overlaps(seen, span):
+                yield seen
+
+
+def run(log: VerifiedLog, chain: ChainRow, first: int, last: int) -> Iterator[Seen]:
+    """Entries first to last of one micro-chain, each verified and linked to the one before it."""
+    before = _hash_before(log, chain, first)
+    for start in range(first, last + 1, _BATCH):
+        end = min(start + _BATCH - 1, last)
+        places = {place.seq: place for place in log.reader.positions(chain.chain, start, end)}
+        for seq in range(start, end + 1):
+            seen = _see(log, chain, seq, places.get(seq), before)
+            before = seen.look.hash
+            yield seen
+
+
+def _see(log: VerifiedLog, chain: ChainRow, seq: int, place: Position | None, before: bytes | None) -> Seen:
+    if place is None:
+        reason = f"{chain.name} entry {seq} is missing: nothing in the store says where it stands"
+        return Seen(log.row, chain.name, seq, 0, Look(-1, Verdict(State.FAILED, reason)))
+    look = log.look(place.idx)
+    entry = look.entry
+    if entry is None:
+        return Seen(log.row, chain.name, seq, place.wall_ms * 1000, look)
+    at_us = entry.clock.wall_ms * 1000
+    wrong = None
+    if (entry.chain, entry.seq) != (chain.name, seq):
+        wrong = f"expected {chain.name} entry {seq} at index {place.idx}, found {entry.chain} entry {entry.seq}"
+        look = Look(look.index, look.verdict)  # its hash is not the one that the next entry is linked to
+    elif before is not None and entry.prev != before and look.verdict.state is not State.FINDING:
+        wrong = f"{chain.name} entry {seq}: prev: expected {before.hex()[:16]}…, found {entry.prev.hex()[:16]}…"
+    if wrong and look.verdict.state is not State.FAILED:
+        look = Look(look.index, Verdict(State.FAILED, wrong), look.hash)
+    return Seen(log.row, chain.name, seq, at_us, look)
+
+
+def _hash_before(log: VerifiedLog, chain: ChainRow, seq: int) -> bytes | None:
+    """What entry `seq` must quote; None where that cannot be told (then the entry before is failed itself)."""
+    if seq == 0:
+        return genesis(log.row.origin, chain.name)
+    before = log.reader.positions(chain.chain, seq - 1, seq - 1)
+    return log.look(before[0].idx).hash if before else None
+
+
+# -- intervals --------------------------------------------------------------------------------------------------------
+
+
+def _runs(log: VerifiedLog, chain: ChainRow, span: Span) -> list[tuple[int, int]]:
+    """The runs [first, last] of seqs that a span covers, ascending and apart."""
+    end = chain.next_seq - 1
+    if span.first_seq is not None or span.last_seq is not None:
+        first, last = span.first_seq or 0, end if span.last_seq is None else min(span.last_seq, end)
+        return [(first, last)] if first <= last else []
+    from_ms = None if span.from_us is None else span.from_us // 1000
+    to_ms = None if span.to_us is None else span.to_us // 1000
+    # one to the left: an entry that began before the span may reach into it
+    first = 0 if from_ms is None else max(_first_after(log, chain, from_ms) - 1, 0)
+    last = end if to_ms is None else _first_after(log, chain, to_ms) - 1
+    seqs = set()
+    if from_ms is not None and to_ms is not None:
+        strays = log.reader.positions_between(chain.chain, from_ms - _MAX_ENTRY_MS, to_ms + 1)
+        seqs = {place.seq for place in strays if not first <= place.seq <= last and place.seq <= end}
+    runs = [(first, last)] if first <= last else []
+    for seq in sorted(seqs):
+        if runs and runs[-1][1] + 1 == seq:
+            runs[-1] = (runs[-1][0], seq)
+        else:
+            runs.append((seq, seq))
+    return sorted(runs)
+
+
+def _first_after(log: VerifiedLog, chain: ChainRow, wall_ms: int) -> int:
+    """The first seq whose entry's clock is later than `wall_ms`; chain.next_seq where none is."""
+    low, high = 0, chain.next_seq
+    while low < high:
+        middle = (low + high) // 2
+        probe = middle
+        clock = _clock(log, chain, probe)
+        while clock is None and probe + 1 < high:  # a missing one says nothing: its neighbour does
+            probe += 1
+            clock = _clock(log, chain, probe)
+        if clock is None or clock > wall_ms:
+            high = middle
+        else:
+            low = probe + 1
+    return low
+
+
+def _clock(log: VerifiedLog, chain: ChainRow, seq: int) -> int | None:
+    places = log.reader.positions(chain.chain, seq, seq)
+    if not places:
+        return None
+    row = log.reader.entry(log.row.log, places[0].idx)
+    try:
+        entry = parse_leaf(row[0]) if row else None
+    except MalformedError:
+        entry = None
+    if entry is None or (entry.chain, entry.seq) != (chain.name, seq):
+        return places[0].wall_ms
+    return entry.clock.wall_ms
+
+
+def _overlaps(seen: Seen, span: Span) -> bool:
+    lasts = seen.opened.last_us if seen.opened else 0
+    return (span.to_us is None or seen.at_us <= span.to_us) and (
+        span.from_us is None or seen.at_us + lasts >= span.from_us
+    )

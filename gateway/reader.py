@@ -1,0 +1,196 @@
+"""Reading a gateway's store without being able to write it: for the uplink's thread and for the command line.
+
+A `Reader` sees what was committed when it looks, also while the gateway runs. It believes what it reads; whoever needs
+to be sure verifies (`gateway.verify`).
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from gateway import schema
+from gateway.schema import Seal, parse_seal
+from vitaledger import merkle, note
+from vitaledger.checkpoint import Checkpoint, parse_unverified
+from vitaledger.errors import MalformedError, MisuseError, VerificationError
+from vitaledger.merkle import HASH_SIZE, TILE_HEIGHT, TILE_WIDTH, leaf_hash
+
+Stored = tuple[bytes, bytes | None]
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptRow:
+    """A receipt as it stands in the store."""
+
+    size: int
+    at_ms: int
+    statement: bytes
+    proof: bytes
+
+
+class Rows:
+    """The reads that writer and readers share, over one connection; also a TileReader of the log."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._db = connection
+
+    def meta(self) -> dict[str, str]:
+        """What the store says of itself."""
+        return dict(self._db.execute("SELECT key, value FROM meta"))
+
+    def checkpoint(self) -> bytes | None:
+        """The newest signed checkpoint, a note; None before the first commit."""
+        row = self._db.execute("SELECT checkpoint FROM head").fetchone()
+        return None if row is None else bytes(row[0])
+
+    def head(self) -> Checkpoint | None:
+        """The same, read and not verified."""
+        data = self.checkpoint()
+        return None if data is None else parse_unverified(data)[0]
+
+    @property
+    def size(self) -> int:
+        """How many entries the newest checkpoint covers."""
+        head = self.head()
+        return head.size if head else 0
+
+    def seal_note(self) -> note.Note | None:
+        """The seal's note, not verified."""
+        row = self._db.execute("SELECT seal FROM head").fetchone()
+        return None if row is None else note.parse(bytes(row[0]))
+
+    def seal(self) -> Seal | None:
+        """What the seal says, not verified."""
+        found = self.seal_note()
+        return None if found is None else parse_seal(found.text)
+
+    def entries(self, first: int, end: int) -> list[Stored]:
+        """(leaf, body or None where pruned) of entries [first, end); VerificationError where one is missing."""
+        rows = self._db.execute(
+            "SELECT idx, leaf, body FROM entries WHERE idx >= ? AND idx < ? ORDER BY idx", (first, end)
+        ).fetchall()
+        for expected, (idx, _, _) in enumerate(rows, start=first):
+            if idx != expected:
+                raise VerificationError(f"entry {expected} is missing from the store")
+        if len(rows) != end - first:
+            raise VerificationError(f"entry {first + len(rows)} is missing from the store")
+        return [(leaf, body) for _, leaf, body in rows]
+
+    def leaves(self, first: int, end: int) -> list[bytes]:
+        """The leaves of entries [first, end), without reading bodies."""
+        rows = self._db.execute("SELECT leaf FROM entries WHERE idx >= ? AND idx < ? ORDER BY idx", (first, end))
+        found = [leaf for (leaf,) in rows]
+        if len(found) != end - first:
+            raise VerificationError(f"entries [{first}, {end}): {len(found)} of {end - first} are in the store")
+        return found
+
+    def full_tile(self, level: int, n: int) -> bytes | None:
+        """A full tile, or None where it is not stored."""
+        row = self._db.execute("SELECT hashes FROM tiles WHERE level = ? AND n = ?", (level, n)).fetchone()
+        return None if row is None else bytes(row[0])
+
+    def tile(self, level: int, n: int, width: int) -> bytes:
+        """The first `width` hashes of a tile; full tiles are stored, partial ones are made from what is below them."""
+        full = self.full_tile(level, n)
+        if full is not None:
+            return full
+        first = n * TILE_WIDTH
+        if level == 0:
+            return b"".join(leaf_hash(leaf) for leaf in self.leaves(first, first + width))
+        if width == TILE_WIDTH:
+            raise VerificationError(f"tile {level}/{n} is missing from the store")
+        below = []
+        for m in range(first, first + width):
+            hashes = self.full_tile(level - 1, m)
+            if hashes is None:
+                raise VerificationError(f"tile {level - 1}/{m} is missing from the store")
+            below.append(merkle.root([hashes[at : at + HASH_SIZE] for at in range(0, len(hashes), HASH_SIZE)]))
+        return b"".join(below)
+
+    def root_at(self, size: int) -> bytes | None:
+        """The root of the first `size` entries; None where there are fewer."""
+        return merkle.root_from_tiles(self, size) if size <= self.size else None
+
+    def consistency_proof(self, size1: int, size2: int) -> list[bytes]:
+        """What shows that the first `size1` entries are a prefix of the first `size2`."""
+        return merkle.consistency_proof(self, size1, size2)
+
+    def subtree_proof(self, first: int, end: int, size: int) -> list[bytes]:
+        """What shows that the tree of `size` entries holds the run [first, end)."""
+        return merkle.subtree_consistency_proof(self, first, end, size)
+
+    def newest_receipt(self) -> ReceiptRow | None:
+        """The custody receipt of the greatest size."""
+        return next(self._receipts("ORDER BY size DESC LIMIT 1"), None)
+
+    def receipts(self, above: int = -1) -> Iterator[ReceiptRow]:
+        """Receipts of a size greater than `above`, in order."""
+        return self._receipts(f"WHERE size > {int(above)} ORDER BY size")
+
+    def _receipts(self, which: str) -> Iterator[ReceiptRow]:
+        query = f"SELECT size, at_ms, statement, proof FROM receipts {which}"  # noqa: S608  two constants and an int
+        return (ReceiptRow(*row) for row in self._db.execute(query))
+
+    def last_entry_of(self, chain: str, before: int, reach: int) -> tuple[int, bytes, bytes | None] | None:
+        """(index, leaf, body) of the last entry of a chain in [before − reach, before), found by its name's bytes."""
+        mark = bytes([0x60 + len(chain)]) if len(chain) < 24 else bytes([0x78, len(chain)])
+        row = self._db.execute(
+            "SELECT idx, leaf, body FROM entries WHERE idx >= ? AND idx < ? AND instr(leaf, ?) ORDER BY idx DESC LIMIT 1",
+            (before - reach, before, mark + chain.encode()),
+        ).fetchone()
+        return None if row is None else (int(row[0]), bytes(row[1]), row[2])
+
+
+class Reader(Rows):
+    """A read-only view of a store directory. One thread at a time."""
+
+    @classmethod
+    def open(cls, directory: Path) -> Self:
+        """Open a store for reading; works while the gateway runs.
+
+        Raises:
+            MisuseError: no store there, or one that a newer program made.
+            MalformedError: the file is no database.
+        """
+        connection = schema.connect_reader(directory)
+        try:
+            schema.check_version(connection)
+        except sqlite3.DatabaseError as error:
+            connection.close()
+            raise MalformedError(f"{directory / schema.DATABASE}: {error}") from error
+        if schema.version(connection) == 0:
+            connection.close()
+            raise MisuseError(f"{directory}: the store is empty; the gateway has not run yet")
+        return cls(connection)
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The connection beneath, for `gateway.verify`."""
+        return self._db
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Everything read inside is of one moment."""
+        self._db.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._db.execute("ROLLBACK")
+
+    def close(self) -> None:
+        """Release the file."""
+        self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def levels_of(size: int) -> range:
+    """The levels of tiles that a tree of `size` leaves has."""
+    return range(-(-size.bit_length() // TILE_HEIGHT))

@@ -1,0 +1,153 @@
+"""The tables of the gateway's store, and how a store of an earlier version becomes one of this.
+
+One SQLite file, WAL, synchronous=FULL, pages of 1,024 bytes, one writer. Few and small tables, because on an SD card
+each page that a commit touches is written again:
+
+    entries   idx, leaf, body           every entry in order; body is null once it was pruned
+    tiles     level, n, hashes          full tiles only, 256 hashes of 32 bytes; partial ones come from the entries
+    head      id = 1, checkpoint, seal  the newest signed checkpoint, and the seal on what the log does not cover
+    receipts  size, at_ms, statement, proof    verified custody receipts; at_ms is when it came, by the gateway's clock
+    meta      key, value                origin and vkey
+
+There is no table of micro-chains: their heads are in the log itself, in its heads entries.
+
+The *seal* is a note signed by the gateway's key. It covers what is in the store but not in the log, so that `verify`
+finds a receipt that was taken away and a body that was cleared without having been pruned:
+
+    vitaledger seal v1
+    <origin>
+    receipts <how many> <digest, hex>
+    pruned <bodies of entries below this index were pruned>
+
+where digest = SHA-256(digest before ‖ u64 size ‖ u64 at_ms ‖ SHA-256(statement) ‖ SHA-256(proof)), over every receipt
+in order from 32 zero bytes.
+
+>>> seal = Seal("h.example/gateway/g1", 0, bytes(32), 0)
+>>> parse_seal(seal.text) == seal
+True
+"""
+
+import re
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from sqlite_utils import Database
+
+from vitaledger.errors import MalformedError, MisuseError
+from vitaledger.text import parse_decimal
+
+DATABASE = "log.db"
+PAGE_SIZE = 1024
+VERSION = 1
+TABLES = frozenset({"entries", "tiles", "head", "receipts", "meta"})
+_SEAL = re.compile(r"vitaledger seal v1\n([^\n]+)\nreceipts ([0-9]+) ([0-9a-f]{64})\npruned ([0-9]+)\n", re.ASCII)
+
+_FIRST = """
+CREATE TABLE entries (idx INTEGER PRIMARY KEY, leaf BLOB NOT NULL, body BLOB);
+CREATE TABLE tiles (level INTEGER NOT NULL, n INTEGER NOT NULL, hashes BLOB NOT NULL, PRIMARY KEY (level, n))
+    WITHOUT ROWID;
+CREATE TABLE head (id INTEGER PRIMARY KEY CHECK (id = 1), checkpoint BLOB NOT NULL, seal BLOB NOT NULL);
+CREATE TABLE receipts (
+    size INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, statement BLOB NOT NULL, proof BLOB NOT NULL
+);
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+"""
+
+
+def _create(database: Database) -> None:
+    for statement in _FIRST.split(";"):
+        if statement.strip():
+            database.execute(statement)
+
+
+# Step n brings a store of version n to version n + 1.
+_STEPS: tuple[Callable[[Database], None], ...] = (_create,)
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """What the gateway signs besides its log: its receipts, in order, and how far bodies were pruned."""
+
+    origin: str
+    receipts: int
+    digest: bytes
+    pruned: int
+
+    @property
+    def text(self) -> str:
+        """The text of the note."""
+        return (
+            f"vitaledger seal v1\n{self.origin}\nreceipts {self.receipts} {self.digest.hex()}\npruned {self.pruned}\n"
+        )
+
+
+def parse_seal(text: str) -> Seal:
+    """A seal from a note's text; MalformedError where it is none."""
+    match = _SEAL.fullmatch(text)
+    if match is None:
+        raise MalformedError("seal: expected the lines 'vitaledger seal v1', origin, receipts and pruned")
+    origin, count, digest, pruned = match.groups()
+    return Seal(
+        origin, parse_decimal(count, "seal receipts"), bytes.fromhex(digest), parse_decimal(pruned, "seal pruned")
+    )
+
+
+def chain_receipt(digest: bytes, size: int, at_ms: int, statement: bytes, proof: bytes) -> bytes:
+    """The digest over one receipt more."""
+    row = size.to_bytes(8) + at_ms.to_bytes(8, signed=True) + sha256(statement).digest() + sha256(proof).digest()
+    return sha256(digest + row).digest()
+
+
+def connect(directory: Path) -> sqlite3.Connection:
+    """The writer's connection; the file is made where there is none. Transactions are begun by hand."""
+    connection = sqlite3.connect(directory / DATABASE, isolation_level=None, check_same_thread=False)
+    connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    # A page that changes with every commit (head, the newest rows) goes from the WAL to the file once a checkpoint.
+    connection.execute("PRAGMA wal_autocheckpoint = 4096")
+    connection.execute(f"PRAGMA journal_size_limit = {8 * 1024 * 1024}")
+    return connection
+
+
+def connect_reader(directory: Path) -> sqlite3.Connection:
+    """A connection that cannot write; MisuseError where there is no store."""
+    path = directory / DATABASE
+    if not path.is_file():
+        raise MisuseError(f"{directory}: no store here; `vitaledger-gateway run` makes one")
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False, timeout=5
+    )
+    connection.execute("PRAGMA query_only = 1")
+    return connection
+
+
+def version(connection: sqlite3.Connection) -> int:
+    """The version of the store's tables; 0 where there are none."""
+    found = connection.execute("PRAGMA user_version").fetchone()[0]
+    return int(found)
+
+
+def check_version(connection: sqlite3.Connection) -> None:
+    """Raise MisuseError where a newer program made the store."""
+    if version(connection) > VERSION:
+        raise MisuseError(
+            f"the store's tables are of version {version(connection)}, this program knows {VERSION}: install the newer one"
+        )
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the tables to this version, each step in a transaction of its own."""
+    check_version(connection)
+    for number in range(version(connection), VERSION):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            _STEPS[number](Database(connection, execute_plugins=False))
+            connection.execute(f"PRAGMA user_version = {number + 1}")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")

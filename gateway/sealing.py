@@ -1,0 +1,117 @@
+"""From a draft to an entry: numbers, links, context and salts, checked before anything is stored.
+
+`Sealer` follows the micro-chains of one commit on top of the heads that were committed before. It changes nothing but
+itself, so a commit that fails is forgotten by forgetting its sealer.
+
+What the store fills in, because only it knows the numbers that entries get:
+
+    values.context   seq of the latest identity and alarm entry of that chain in this run, None before there is one
+    heads            every micro-chain's head as it stands before that entry, and the newest verified ledger checkpoint
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from gateway.draft import Draft
+from vitaledger import chain, content, events
+from vitaledger.content import Context
+from vitaledger.entry import SALT_SIZE, PartType, entry_hash, seal
+from vitaledger.errors import MisuseError, VitaledgerError
+from vitaledger.events import ChainHead, LedgerHead
+from vitaledger.opened import open_entry
+
+NO_CONTEXT = Context(None, None, None)
+
+
+class DraftError(MisuseError):
+    """A draft that the collector's own code would refuse. `draft` is that one; nothing of its commit was stored."""
+
+    def __init__(self, draft: Draft, reason: str) -> None:
+        super().__init__(f"{draft.chain}: cannot be sealed: {reason}")
+        self.draft = draft
+
+
+@dataclass(frozen=True, slots=True)
+class SealedEntry:
+    """An entry ready to be stored: its bytes and the leaf hash that they gave."""
+
+    leaf: bytes
+    body: bytes
+    hash: bytes
+
+
+class Sealer:
+    """Seals the drafts of one commit, in order. `heads` and `contexts` hold what changed, and nothing else."""
+
+    def __init__(
+        self,
+        origin: str,
+        heads: Mapping[str, ChainHead],
+        contexts: Mapping[str, Context],
+        ledger: LedgerHead | None,
+        random: Callable[[int], bytes],
+    ) -> None:
+        self.heads: dict[str, ChainHead] = {}
+        self.contexts: dict[str, Context] = {}
+        self._origin = origin
+        self._old_heads = heads
+        self._old_contexts = contexts
+        self._ledger = ledger
+        self._random = random
+
+    def seal(self, draft: Draft) -> SealedEntry:
+        """Seal one draft.
+
+        Raises:
+            DraftError: what it would become is not an entry that everyone can open.
+        """
+        name = draft.chain
+        head = self.heads.get(name) or self._old_heads.get(name) or chain.start(self._origin, name)
+        try:
+            contents = self._contents(draft)
+            salts = self._random(SALT_SIZE * len(contents))
+            leaf, body = seal(
+                draft.kind,
+                name,
+                head.next_seq,
+                head.last,
+                draft.began.clock,
+                contents,
+                [salts[at : at + SALT_SIZE] for at in range(0, len(salts), SALT_SIZE)],
+            )
+            open_entry(leaf, body)
+        except VitaledgerError as error:
+            raise DraftError(draft, str(error)) from error
+        found = entry_hash(leaf)
+        self.heads[name] = ChainHead(name, head.next_seq + 1, found)
+        self._note_context(draft, head.next_seq)
+        return SealedEntry(leaf, body, found)
+
+    def context(self, name: str) -> Context:
+        """Which entries hold the identity and the alarm state in force."""
+        return self.contexts.get(name) or self._old_contexts.get(name) or NO_CONTEXT
+
+    def _contents(self, draft: Draft) -> list[tuple[int, bytes]]:
+        contents: list[tuple[int, bytes]] = []
+        if draft.values is not None:
+            values = replace(draft.values, context=self.context(draft.chain))
+            contents.append((PartType.VALUES, content.VALUES.encode(values)))
+        if draft.waves:
+            contents.append((PartType.WAVES, content.WAVES.encode(draft.waves)))
+        if draft.raw:
+            contents.append((PartType.RAW, content.encode_raw(draft.raw)))
+        if draft.event is not None:
+            contents.append((PartType.EVENT, events.encode(self._completed(draft.event))))
+        return contents
+
+    def _completed(self, event: events.Event) -> events.Event:
+        if not isinstance(event, events.Heads):
+            return event
+        heads = {**self._old_heads, **self.heads}
+        return events.Heads(tuple(heads[name] for name in sorted(heads)), event.ledger or self._ledger)
+
+    def _note_context(self, draft: Draft, seq: int) -> None:
+        if isinstance(draft.event, events.Identity):
+            self.contexts[draft.chain] = replace(self.context(draft.chain), identity=seq)
+        elif isinstance(draft.event, events.Alarm):
+            self.contexts[draft.chain] = replace(self.context(draft.chain), alarm=seq)
