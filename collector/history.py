@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from collector.reader import ChainRow, LogRow, Position, Reader
-from collector.verified import Look, State, VerifiedLog, VerifiedStore, Verdict
+from collector.verified import Look, State, Verdict, VerifiedLog, VerifiedStore
 from vitaledger.entry import GATEWAY_CHAIN, genesis, parse_leaf
 from vitaledger.errors import MalformedError, MisuseError
 from vitaledger.opened import Opened
@@ -130,19 +130,41 @@ def chain_history(log: VerifiedLog, chain: ChainRow, span: Span) -> Iterator[See
 def run(log: VerifiedLog, chain: ChainRow, first: int, last: int) -> Iterator[Seen]:
     """Entries first to last of one micro-chain, each verified and linked to the one before it."""
     before = _hash_before(log, chain, first)
-    for start in range(first, last + 1, _BATCH):
-        end = min(start + _BATCH - 1, last)
-        places = {place.seq: place for place in log.reader.positions(chain.chain, start, end)}
-        for seq in range(start, end + 1):
-            seen = _see(log, chain, seq, places.get(seq), before)
-            before = seen.look.hash
+    seq = first
+    while seq <= last:
+        places = log.reader.positions(chain.chain, seq, min(seq + _BATCH - 1, last))
+        for place in places:
+            if place.seq > seq:
+                yield _missing(log, chain, seq, place.seq - 1)
+                before = None
+            seen = _see(log, chain, place, before)
+            before, seq = seen.look.hash, place.seq + 1
             yield seen
+        if not places:  # one row for a hole, however wide: its width is what a gateway, or a thief, wrote
+            following = _next_place(log, chain, seq, last)
+            end = last if following is None else following.seq - 1
+            yield _missing(log, chain, seq, end)
+            before, seq = None, end + 1
 
 
-def _see(log: VerifiedLog, chain: ChainRow, seq: int, place: Position | None, before: bytes | None) -> Seen:
-    if place is None:
-        reason = f"{chain.name} entry {seq} is missing: nothing in the store says where it stands"
-        return Seen(log.row, chain.name, seq, 0, Look(-1, Verdict(State.FAILED, reason)))
+def _next_place(log: VerifiedLog, chain: ChainRow, seq: int, last: int) -> Position | None:
+    """The first position at or behind `seq`, by ever wider looks."""
+    width = _BATCH
+    while seq <= last:
+        if found := log.reader.positions(chain.chain, seq, min(seq + width - 1, last)):
+            return found[0]
+        seq, width = seq + width, width * 2
+    return None
+
+
+def _missing(log: VerifiedLog, chain: ChainRow, first: int, last: int) -> Seen:
+    which = f"entry {first} is" if first == last else f"entries {first} to {last} are"
+    reason = f"{chain.name} {which} missing: nothing in the store says where to find it"
+    return Seen(log.row, chain.name, first, 0, Look(-1, Verdict(State.FAILED, reason)))
+
+
+def _see(log: VerifiedLog, chain: ChainRow, place: Position, before: bytes | None) -> Seen:
+    seq = place.seq
     look = log.look(place.idx)
     entry = look.entry
     if entry is None:
@@ -199,29 +221,23 @@ def _first_after(log: VerifiedLog, chain: ChainRow, wall_ms: int) -> int:
     low, high = 0, chain.next_seq
     while low < high:
         middle = (low + high) // 2
-        probe = middle
-        clock = _clock(log, chain, probe)
-        while clock is None and probe + 1 < high:  # a missing one says nothing: its neighbour does
-            probe += 1
-            clock = _clock(log, chain, probe)
-        if clock is None or clock > wall_ms:
+        # a number that is missing says nothing: the next one does
+        place = _next_place(log, chain, middle, high - 1)
+        if place is None or _clock(log, chain, place) > wall_ms:
             high = middle
         else:
-            low = probe + 1
+            low = place.seq + 1
     return low
 
 
-def _clock(log: VerifiedLog, chain: ChainRow, seq: int) -> int | None:
-    places = log.reader.positions(chain.chain, seq, seq)
-    if not places:
-        return None
-    row = log.reader.entry(log.row.log, places[0].idx)
+def _clock(log: VerifiedLog, chain: ChainRow, place: Position) -> int:
+    row = log.reader.entry(log.row.log, place.idx)
     try:
         entry = parse_leaf(row[0]) if row else None
     except MalformedError:
         entry = None
-    if entry is None or (entry.chain, entry.seq) != (chain.name, seq):
-        return places[0].wall_ms
+    if entry is None or (entry.chain, entry.seq) != (chain.name, place.seq):
+        return place.wall_ms  # it will be shown as failed
     return entry.clock.wall_ms
 
 

@@ -95,7 +95,7 @@ class Ledger:
 
     @property
     def next_index(self) -> int:
-        """The index of the statement that is appended next; also the mark for `forget`."""
+        """The index of the statement that is appended next."""
         return self.head.size + self._pending
 
     def append(self, new: Statement) -> int:
@@ -104,10 +104,6 @@ class Ledger:
         self._store.add_statement(index, statement.encode(new))
         self._pending += 1
         return index
-
-    def forget(self, mark: int) -> None:
-        """A savepoint was rolled back: the statements from index `mark` on are gone."""
-        self._pending = mark - self.head.size
 
     def seal(self) -> bool:
         """Sign the head over what was appended; whether there was anything.

@@ -3,8 +3,8 @@
 `add_checkpoint` is a witness's add-checkpoint; each new head that it takes becomes an anchor statement. `add_entries`
 takes a run of entries of one tile with its subtree consistency proof to any checkpoint that was ever witnessed:
 
-    bytes that do not match that checkpoint, or a body that is not what its leaf commits to      refused (422)
-    bytes that match                                                                             stored, whatever they are
+    bytes that do not match that checkpoint, a body that is not what its leaf commits to    refused (422)
+    bytes that match                                                                        stored, whatever they are
 
 `advance` moves `stored`, the end of the unbroken prefix, over what has come: it reads the rows back, extends the tree,
 follows the micro-chains and makes a finding, once, of each entry that cannot be read, lacks parts or breaks its chain.
@@ -16,8 +16,8 @@ All of it runs inside the caller's transaction; when that fails, the mirror is t
 from dataclasses import dataclass, replace
 
 from collector.ledger import Ledger
-from collector.reader import LogRow
 from collector.ranges import Ranges
+from collector.reader import MAX_LOG, LogRow
 from collector.seam import MirrorStore
 from collector.strands import Strands
 from vitaledger import messages, statement, witness
@@ -33,7 +33,6 @@ from vitaledger.witness import Decision, Witnessed
 
 MAX_REASON = 512
 MAX_ADVANCE = 2048  # entries that one step moves over: a long backlog does not hold up the other gateways
-_MAX_LOG = 1 << 40  # row ids of the store: log * 2^40 + index
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,22 +96,14 @@ class Mirror:
     # -- entries ------------------------------------------------------------------------------------------------------
 
     def add_entries(self, message: Entries) -> Taken:
-        """Take a run of entries; `advance` has then to be called."""
+        """Take a run of entries; `advance` has then to be called.
+
+        Raises:
+            VerificationError: what was stored cannot be read back as it came.
+        """
+        if refused := self._refuse(message):
+            return refused
         first, end = message.first, message.first + len(message.entries)
-        if end > _MAX_LOG:
-            return Taken(REFUSED, f"entries end at {end}: a log here holds at most {_MAX_LOG}")
-        tree_root = self._root_at(message.size)
-        if tree_root is None:
-            return Taken(CONFLICT, f"no checkpoint of size {message.size} was witnessed")
-        start = first - first % TILE
-        if not self.ranges.holds(start, first):
-            return Taken(CONFLICT, f"entry {first}: expected a tile's boundary or the end of a stored range")
-        head = [leaf_hash(leaf) for _, leaf in self._store.leaves(self.row.log, start, first)]
-        try:
-            leaves = head + [leaf_hash(sealed.leaf) for sealed in message.entries]
-            verify_subtree_consistency(start, end, root(leaves), message.size, tree_root, message.proof)
-        except VerificationError as error:
-            return Taken(REFUSED, plain(str(error)))
         rows = [
             (index, sealed.leaf, sealed.body)
             for index, sealed in enumerate(message.entries, first)
@@ -121,12 +112,33 @@ class Mirror:
         for index, leaf, body in rows:
             if wrong := _wrong_body(leaf, body):
                 return Taken(REFUSED, plain(f"entry {index}: {wrong}"))
-        if not self.ranges.can_add(first, end):
-            return Taken(CONFLICT, "too many stored ranges: expected entries that close a hole")
-        self._store.add_entries(self.row.log, rows)
-        if rows and self.ranges.add(first, end):
+        if rows:
+            self._store.add_entries(self.row.log, rows)
+            stored = {index: (leaf, body) for index, leaf, body in self._store.entries(self.row.log, first, end)}
+            if any(stored.get(index) != (leaf, body) for index, leaf, body in rows):
+                raise VerificationError(f"{self.row.origin}: entries [{first}, {end}) cannot be read back as they came")
+            self.ranges.add(first, end)
             self._store.set_ranges(self.row.log, self.ranges.beyond)
         return Taken(OK, new=len(rows), duplicates=end - first - len(rows))
+
+    def _refuse(self, message: Entries) -> Taken | None:
+        first, end = message.first, message.first + len(message.entries)
+        start, tree_root = first - first % TILE, self._root_at(message.size)
+        if end > MAX_LOG:
+            return Taken(REFUSED, f"entries end at {end}: a log here holds at most {MAX_LOG}")
+        if tree_root is None:
+            return Taken(CONFLICT, f"no checkpoint of size {message.size} was witnessed")
+        if not self.ranges.holds(start, first):
+            return Taken(CONFLICT, f"entry {first}: expected a tile's boundary or the end of a stored range")
+        leaves = [leaf_hash(leaf) for _, leaf in self._store.leaves(self.row.log, start, first)]
+        leaves += [leaf_hash(sealed.leaf) for sealed in message.entries]
+        try:
+            verify_subtree_consistency(start, end, root(leaves), message.size, tree_root, message.proof)
+        except VerificationError as error:
+            return Taken(REFUSED, plain(str(error)))
+        if not self.ranges.can_add(first, end):
+            return Taken(CONFLICT, "too many stored ranges: expected entries that close a hole")
+        return None
 
     def advance(self, now_ms: int, most: int = MAX_ADVANCE) -> bool:
         """Move `stored` over what has come, at most `most` entries; whether there is more to move over.
@@ -137,7 +149,7 @@ class Mirror:
         first, end = self.row.stored, min(self.ranges.prefix, self.row.stored + most)
         if first == end:
             return False
-        hashes = []
+        hashes: list[bytes] = []
         for index, leaf, body in self._store.entries(self.row.log, first, end):
             if index != first + len(hashes):
                 break

@@ -178,7 +178,11 @@ class Reader:
 
     def unmoved(self) -> list[LogRow]:
         """The logs that hold entries directly behind their prefix: a long backlog is moved over step by step."""
-        return [row for row in self.logs() if any(first == row.stored for first, _ in self.ranges(row.log))]
+        query = (
+            f"SELECT {_LOG_COLUMNS} FROM logs WHERE EXISTS"  # noqa: S608
+            " (SELECT 1 FROM ranges WHERE ranges.log = logs.log AND ranges.first = logs.stored)"
+        )
+        return [LogRow(*row) for row in self._db.execute(query)]
 
     # -- entries, statements and tiles --------------------------------------------------------------------------------
 

@@ -1,8 +1,7 @@
 """The store: one SQLite file (WAL, synchronous=FULL), one writer at a time, any number of readers.
 
-    with store.transaction():          BEGIN IMMEDIATE … COMMIT; when it returns, what was written is durable
-        with store.savepoint():        one message: what it wrote goes when it raises
-            …
+    with store.transaction():     BEGIN IMMEDIATE … COMMIT; when it returns, what was written is durable
+        …
 
 A second process may write as well (`enroll` beside `run`): transactions exclude one another, and each new head of the
 ledger is a compare-and-swap on the last (size, root), so that whoever worked from an older head loses its transaction
@@ -104,20 +103,6 @@ class Store(Reader):
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise
-
-    @contextmanager
-    def savepoint(self) -> Iterator[None]:
-        """All or nothing within a transaction."""
-        self._db.execute("SAVEPOINT message")
-        try:
-            yield
-        except BaseException:
-            self._refused = None
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK TO message")
-                self._db.execute("RELEASE message")
-            raise
-        self._db.execute("RELEASE message")
 
     # -- the ledger ---------------------------------------------------------------------------------------------------
 

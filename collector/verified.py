@@ -195,12 +195,12 @@ class VerifiedLog:
             verdict = Verdict(State.FINDING, finding or "") if unread else Verdict(State.FAILED, str(error))
             return Look(index, verdict, found)
         entry = opened.entry
+        if finding is not None:
+            return Look(index, Verdict(State.FINDING, finding), found, entry, opened)
         if opened.withheld:
             missing = ", ".join(part_name(part) for part in opened.withheld)
             reason = f"{entry.chain} entry {entry.seq}: its part {missing} is missing in the store"
             return Look(index, Verdict(State.FAILED, reason), found, entry)
-        if finding is not None:
-            return Look(index, Verdict(State.FINDING, finding), found, entry, opened)
         state = State.PROVEN if index < self.anchored else State.STORED
         return Look(index, Verdict(state), found, entry, opened)
 

@@ -16,7 +16,7 @@ from gateway.schema import Seal, parse_seal
 from vitaledger import merkle, note
 from vitaledger.checkpoint import Checkpoint, parse_unverified
 from vitaledger.errors import MalformedError, MisuseError, VerificationError
-from vitaledger.merkle import HASH_SIZE, TILE_HEIGHT, TILE_WIDTH, leaf_hash
+from vitaledger.merkle import HASH_SIZE, TILE_WIDTH, leaf_hash
 
 Stored = tuple[bytes, bytes | None]
 
@@ -56,6 +56,11 @@ class Rows:
         """How many entries the newest checkpoint covers."""
         head = self.head()
         return head.size if head else 0
+
+    def stored_size(self) -> int:
+        """One more than the greatest index that is stored."""
+        row = self._db.execute("SELECT max(idx) FROM entries").fetchone()
+        return 0 if row[0] is None else int(row[0]) + 1
 
     def seal_note(self) -> note.Note | None:
         """The seal's note, not verified."""
@@ -124,21 +129,24 @@ class Rows:
 
     def newest_receipt(self) -> ReceiptRow | None:
         """The custody receipt of the greatest size."""
-        return next(self._receipts("ORDER BY size DESC LIMIT 1"), None)
+        row = self._db.execute(
+            "SELECT size, at_ms, statement, proof FROM receipts ORDER BY size DESC LIMIT 1"
+        ).fetchone()
+        return None if row is None else ReceiptRow(*row)
 
     def receipts(self, above: int = -1) -> Iterator[ReceiptRow]:
         """Receipts of a size greater than `above`, in order."""
-        return self._receipts(f"WHERE size > {int(above)} ORDER BY size")
-
-    def _receipts(self, which: str) -> Iterator[ReceiptRow]:
-        query = f"SELECT size, at_ms, statement, proof FROM receipts {which}"  # noqa: S608  two constants and an int
-        return (ReceiptRow(*row) for row in self._db.execute(query))
+        query = "SELECT size, at_ms, statement, proof FROM receipts WHERE size > ? ORDER BY size LIMIT 64"
+        while page := [ReceiptRow(*row) for row in self._db.execute(query, (above,))]:
+            yield from page
+            above = page[-1].size
 
     def last_entry_of(self, chain: str, before: int, reach: int) -> tuple[int, bytes, bytes | None] | None:
         """(index, leaf, body) of the last entry of a chain in [before − reach, before), found by its name's bytes."""
         mark = bytes([0x60 + len(chain)]) if len(chain) < 24 else bytes([0x78, len(chain)])
         row = self._db.execute(
-            "SELECT idx, leaf, body FROM entries WHERE idx >= ? AND idx < ? AND instr(leaf, ?) ORDER BY idx DESC LIMIT 1",
+            "SELECT idx, leaf, body FROM entries WHERE idx >= ? AND idx < ? AND instr(leaf, ?) "
+            "ORDER BY idx DESC LIMIT 1",
             (before - reach, before, mark + chain.encode()),
         ).fetchone()
         return None if row is None else (int(row[0]), bytes(row[1]), row[2])
@@ -189,8 +197,3 @@ class Reader(Rows):
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def levels_of(size: int) -> range:
-    """The levels of tiles that a tree of `size` leaves has."""
-    return range(-(-size.bit_length() // TILE_HEIGHT))

@@ -135,7 +135,8 @@ def check_version(connection: sqlite3.Connection) -> None:
     """Raise MisuseError where a newer program made the store."""
     if version(connection) > VERSION:
         raise MisuseError(
-            f"the store's tables are of version {version(connection)}, this program knows {VERSION}: install the newer one"
+            f"the store's tables are of version {version(connection)}, this program knows {VERSION}: "
+            "install the newer program"
         )
 
 

@@ -61,21 +61,44 @@ def decode(data: bytes, what: str = "CBOR item") -> Item:
     Raises:
         MalformedError: not CBOR, not of the subset, not in its shortest form, or bytes left over; names `what`.
     """
+    item = loads(data, what)
+    _check(item, what, 0)
+    check_shortest(item, data, what)
+    return item
+
+
+def loads(data: bytes, what: str) -> Item:
+    """Decode leniently: for callers that check the type of every item themselves, and then `check_shortest`.
+
+    Raises:
+        MalformedError: not CBOR.
+    """
     try:
         item: Item = cbor2.loads(data)
     except (cbor2.CBORError, ValueError, OverflowError, RecursionError, MemoryError) as error:
         raise MalformedError(f"{what}: not CBOR: {error}") from None
-    _check(item, what, 0)
-    again = cbor2.dumps(item)
-    if again != data:
-        at = next((i for i, (a, b) in enumerate(zip(data, again, strict=False)) if a != b), min(len(data), len(again)))
-        if at == len(again):
-            raise MalformedError(f"{what}: {len(data) - at} bytes left over after the item's end at byte {at}")
-        raise MalformedError(
-            f"{what}: not in its shortest form at byte {at}: found {data[at : at + 1].hex()}, "
-            f"expected {again[at : at + 1].hex()}"
-        )
     return item
+
+
+def dumps(item: Item) -> bytes:
+    """Encode an item whose types were checked already."""
+    return cbor2.dumps(item)
+
+
+def check_shortest(item: Item, data: bytes, what: str) -> None:
+    """Check that `data` is how `item` is written, to the last byte; the types must have been checked before.
+
+    Raises:
+        MalformedError: another spelling, or bytes left over.
+    """
+    again = cbor2.dumps(item)
+    if again == data:
+        return
+    at = next((i for i, (a, b) in enumerate(zip(data, again, strict=False)) if a != b), min(len(data), len(again)))
+    if at == len(again):
+        raise MalformedError(f"{what}: {len(data) - at} bytes left over after the item's end at byte {at}")
+    found, expected = data[at : at + 1].hex(), again[at : at + 1].hex()
+    raise MalformedError(f"{what}: not in its shortest form at byte {at}: found {found}, expected {expected}")
 
 
 def _check(item: Item, where: str, depth: int) -> None:

@@ -17,6 +17,7 @@ Traceback (most recent call last):
 vitaledger.errors.MalformedError: head.next_seq: expected an integer from 0 to 9223372036854775807, found -1
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from enum import IntEnum, IntFlag
@@ -26,6 +27,7 @@ from vitaledger import cbor
 from vitaledger.cbor import INT_MAX, INT_MIN, Item
 from vitaledger.errors import MalformedError, MisuseError
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 T = TypeVar("T")
 E = TypeVar("E", bound=IntEnum)
 F = TypeVar("F", bound=IntFlag)
@@ -33,7 +35,10 @@ F = TypeVar("F", bound=IntFlag)
 
 @dataclass(frozen=True, slots=True)
 class Shape(Generic[T]):
-    """`parse(item, where)` raises MalformedError that begins with `where`; `dump` is its inverse."""
+    """`parse(item, where)` raises MalformedError that begins with `where`; `dump` is its inverse.
+
+    A path like "entry.parts[1].type" is put together on an error's way up: there are many items and few errors.
+    """
 
     parse: Callable[[Item, str], T]
     dump: Callable[[T], Item]
@@ -44,7 +49,10 @@ class Shape(Generic[T]):
         Raises:
             MalformedError: the bytes are not of this shape; the message begins with `what`.
         """
-        return self.parse(cbor.decode(data, what), what)
+        item = cbor.loads(data, what)
+        value = self.parse(item, what)  # checks the type of every item
+        cbor.check_shortest(item, data, what)
+        return value
 
     def encode(self, value: T) -> bytes:
         """Write a value as bytes.
@@ -57,7 +65,7 @@ class Shape(Generic[T]):
             self.parse(item, type(value).__name__)
         except MalformedError as error:
             raise MisuseError(str(error)) from None
-        return cbor.encode(item)
+        return cbor.dumps(item)
 
 
 def _found(item: object) -> str:
@@ -87,7 +95,7 @@ def text(least: int = 0, most: int = 1024) -> Shape[str]:
     def parse(item: Item, where: str) -> str:
         if type(item) is not str or not least <= len(item) <= most:
             raise MalformedError(f"{where}: expected text of {least} to {most} characters, found {_found(item)}")
-        if any(c < " " or c == "\x7f" for c in item):
+        if _CONTROL.search(item):
             raise MalformedError(f"{where}: control character in text {_found(item)}")
         return item
 
@@ -119,10 +127,11 @@ def null_or(shape: Shape[T]) -> Shape[T | None]:
 
 def enum(of: type[E]) -> Shape[E]:
     """A member of an enumeration, by its number."""
+    members = {member.value: member for member in of}
 
     def parse(item: Item, where: str) -> E:
-        if type(item) is int and item in {member.value for member in of}:
-            return of(item)
+        if type(item) is int and item in members:
+            return members[item]
         raise MalformedError(f"{where}: expected a {of.__name__} number, found {_found(item)}")
 
     return Shape(parse, int)
@@ -141,7 +150,13 @@ def array(of: Shape[T], least: int = 0, most: int = 65_536) -> Shape[tuple[T, ..
         if type(item) is not list or not least <= len(item) <= most:
             found = f"{len(item)} items" if type(item) is list else _found(item)
             raise MalformedError(f"{where}: expected an array of {least} to {most} items, found {found}")
-        return tuple(of.parse(child, f"{where}[{n}]") for n, child in enumerate(item))
+        values: list[T] = []
+        try:
+            for child in item:
+                values.append(of.parse(child, ""))  # noqa: PERF401  how far it came names the item
+        except MalformedError as error:
+            raise MalformedError(f"{where}[{len(values)}]{error}") from None
+        return tuple(values)
 
     return Shape(parse, lambda values: [of.dump(value) for value in values])
 
@@ -182,7 +197,12 @@ def record(
             raise MalformedError(f"{where}: expected an array of {len(plan) + skip} items, found {found}")
         if tag is not None and (type(item[0]) is not int or item[0] != tag):
             raise MalformedError(f"{where}: expected the number {tag} first, found {_found(item[0])}")
-        parts = [shape.parse(child, f"{where}.{name}") for (name, shape), child in zip(plan, item[skip:], strict=True)]
+        parts: list[Any] = []
+        try:
+            for (name, shape), child in zip(plan, item[skip:], strict=True):
+                parts.append(shape.parse(child, name))
+        except MalformedError as error:
+            raise MalformedError(f"{where}.{error}") from None
         value = of(*parts)
         if check is not None and (wrong := check(value)):
             raise MalformedError(f"{where}: {wrong}")

@@ -7,7 +7,7 @@ A time without a zone is UTC. All are µs since 1970 UTC here.
 ('2026-01-02T03:04:05.000Z', '2026-01-02T02:04:05.000Z', '2026-01-02T03:00:00.250Z')
 >>> parse_time("yesterday", now)
 Traceback (most recent call last):
-vitaledger.errors.MisuseError: time 'yesterday': expected ISO 8601 (2026-01-31T08:00:00Z; UTC without a zone), now or a span back from now as -15m, -1h, -7d
+vitaledger.errors.MisuseError: time 'yesterday': expected ISO 8601 (UTC where no zone is given), now, or -15m, -1h, -7d
 """
 
 import re
@@ -18,7 +18,6 @@ from vitaledger.errors import MisuseError
 _SPAN = re.compile(r"-([0-9]{1,9})([smhdw])", re.ASCII)
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-HELP = "ISO 8601 (UTC where no zone is given), now, or a span back from now as -15m, -1h, -7d"
 
 
 def parse_time(text: str, now_us: int) -> int:
@@ -33,8 +32,7 @@ def parse_time(text: str, now_us: int) -> int:
         return (found - _EPOCH) // timedelta(microseconds=1)
     except (ValueError, OverflowError):
         raise MisuseError(
-            f"time {text!r}: expected ISO 8601 (2026-01-31T08:00:00Z; UTC without a zone), "
-            "now or a span back from now as -15m, -1h, -7d"
+            f"time {text!r}: expected ISO 8601 (UTC where no zone is given), now, or -15m, -1h, -7d"
         ) from None
 
 

@@ -65,9 +65,9 @@ def decode(frame: bytes) -> tuple[int, bytes]:
 class ContecDriver:
     """Contec CMS50D+ from 4.6 on, CMS50E V7.0.
 
-    If the driver may send: on opening A7 and A2 (stop stored and live data, as the maker's program begins) and A1 (start live
-    data); AF (heartbeat) every five seconds; A1 again after each three seconds without data. It never asks for
-    stored data, never sets the clock and never sends AE, which deletes the memory.
+    If the driver may send: on opening A7 and A2 (stop stored and live data, as the maker's program begins) and A1
+    (start live data); AF (heartbeat) every five seconds; A1 again after each three seconds without data. It never asks
+    for stored data, never sets the clock and never sends AE, which deletes the memory.
     """
 
     NAME: ClassVar[str] = "contec"

@@ -23,29 +23,12 @@ _VKEY = re.compile(r"\S+\+[0-9a-f]{8}\+[A-Za-z0-9+/=]+")
 _PORT = re.compile(r"\b(\d{2,5})\s*$", re.MULTILINE)
 _STOP_S = 20.0
 
-SCENARIO = """\
-# Three simulated devices of a ward. Time begins when the gateway has opened every port.
-seed = {seed}
-
-[[device]]
-name = "bed-1"
-model = "nonin-df2"
-port = "pty:{folder}/bed-1"
-patient = {{ pulse = 72, spo2 = 97 }}
-
-[[device]]
-name = "bed-2"
-model = "contec"
-port = "pty:{folder}/bed-2"
-patient = {{ pulse = 88, spo2 = 95 }}
-
-[[device]]
-name = "bed-3"
-model = "masimo"
-serial = "0000056661"
-port = "pty:{folder}/bed-3"
-patient = {{ pulse = 64, spo2 = 96 }}
-"""
+# name of the port -> the driver that the gateway is told, and what the simulator is told
+DEVICES = {
+    "bed-1": ("nonin", 'model = "nonin-df2"\npatient = { pulse = 72, spo2 = 97 }'),
+    "bed-2": ("contec", 'model = "contec"\npatient = { pulse = 88, spo2 = 95 }'),
+    "bed-3": ("masimo", 'model = "masimo"\nserial = "0000056661"\npatient = { pulse = 64, spo2 = 96 }'),
+}
 COLLECTOR = """\
 provider = "{provider}"
 state = "state"
@@ -76,7 +59,6 @@ device = "{folder}/{name}"
 driver = "{driver}"
 use = "demo"
 """
-DRIVERS = {"bed-1": "nonin", "bed-2": "contec", "bed-3": "masimo"}
 
 
 class StageError(VitaledgerError):
@@ -87,6 +69,8 @@ class StageError(VitaledgerError):
 
 class Stage:
     """The processes of one demo and the folder that they work in. `stop` ends them, the source first."""
+
+    devices = DEVICES
 
     def __init__(self, folder: Path, seed: int) -> None:
         self.folder = folder
@@ -99,22 +83,44 @@ class Stage:
         (folder / "log").mkdir(parents=True, exist_ok=True)
 
     def start(self) -> None:
-        """Start everything in the order in which nothing is lost: the devices last."""
-        port = self._listening_port(self._spawn("broker", "vitaledger-collector", "broker", "--port", "0"))
-        ledger = self.run("vitaledger-collector", "init", str(self.folder / "collector"), "--provider", PROVIDER)
+        """Start everything in the order in which nothing is lost: the devices last, when their ports are open."""
+        port = self.start_broker()
+        printed = self.run("vitaledger-collector", "init", str(self.folder / "collector"), "--provider", PROVIDER)
+        ledger_vkey = _vkey(printed, "ledger")
         self.collector_config.write_text(COLLECTOR.format(provider=PROVIDER, port=port))
-        ledger_vkey = self._vkey(ledger)
         init = ("init", str(self.folder / "gateway"), "--gateway", GATEWAY, "--provider", PROVIDER)
-        vkey = self._vkey(self.run("vitaledger-gateway", *init, "--ledger-vkey", ledger_vkey), of="gateway")
+        vkey = _vkey(self.run("vitaledger-gateway", *init, "--ledger-vkey", ledger_vkey), "gateway")
         settings = GATEWAY_CONFIG.format(provider=PROVIDER, gateway=GATEWAY, vkey=ledger_vkey, port=port)
-        for name, driver in DRIVERS.items():
+        for name, (driver, _) in self.devices.items():
             settings += GATEWAY_PORT.format(name=name, driver=driver, folder=self.folder)
         self.gateway_config.write_text(settings)
         self.collector("enroll", vkey)
+        self.start_collector()
+        self.start_gateway()
+        self.start_devices()
+
+    def start_broker(self) -> int:
+        """Start the embedded broker on a free port and answer which."""
+        log = self._spawn("broker", "vitaledger-collector", "broker", "--port", "0")
+        self.await_condition("the broker's port", 20, lambda: _PORT.search(log.read_text()) is not None)
+        found = _PORT.search(log.read_text())
+        return int(found[1]) if found else 0
+
+    def start_collector(self) -> None:
+        """Start the collector's service."""
         self._spawn("collector", "vitaledger-collector", "--config", str(self.collector_config), "run")
+
+    def start_gateway(self) -> None:
+        """Start the gateway; it opens the devices' ports as they appear."""
         self._spawn("gateway", "vitaledger-gateway", "--config", str(self.gateway_config), "run")
+
+    def start_devices(self) -> None:
+        """Start the simulated devices; their time begins when the gateway has opened every port."""
         scenario = self.folder / "scenario.toml"
-        scenario.write_text(SCENARIO.format(seed=self._seed, folder=self.folder))
+        text = f"seed = {self._seed}\n"
+        for name, (_, settings) in self.devices.items():
+            text += f'\n[[device]]\nname = "{name}"\nport = "pty:{self.folder}/{name}"\n{settings}\n'
+        scenario.write_text(text)
         self._spawn("devices", "firmware-sim", "run", str(scenario), "--truth", str(self.truth), "--wait")
 
     def collector(self, *words: str, ok: tuple[int, ...] = (0,)) -> str:
@@ -203,17 +209,12 @@ class Stage:
             )
         return log
 
-    def _listening_port(self, log: Path) -> int:
-        self.await_condition("the broker's port", 15, lambda: _PORT.search(log.read_text()) is not None)
-        found = _PORT.search(log.read_text())
-        assert found is not None
-        return int(found[1])
 
-    def _vkey(self, printed: str, of: str = "ledger") -> str:
-        keys = [key for key in _VKEY.findall(printed) if f"/{of}" in key]
-        if not keys:
-            raise StageError(f"init printed no key of a {of}: {printed}")
-        return str(keys[0])
+def _vkey(printed: str, of: str) -> str:
+    keys = [key for key in _VKEY.findall(printed) if f"/{of}" in key]
+    if not keys:
+        raise StageError(f"init printed no key of a {of}: {printed}")
+    return str(keys[0])
 
 
 def command(program: str) -> str:

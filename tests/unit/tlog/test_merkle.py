@@ -100,3 +100,28 @@ def test_a_short_tile_is_told():
 
     with pytest.raises(MisuseError, match="expected 256 bytes, found 0"):
         merkle.root_from_tiles(Short(), 8)
+
+
+def test_the_roots_of_two_empty_trees_are_both_looked_at():
+    for root1, root2 in ((merkle.EMPTY_ROOT, LEAVES[0]), (LEAVES[0], merkle.EMPTY_ROOT)):
+        with pytest.raises(VerificationError):
+            merkle.verify_consistency(0, root1, 0, root2, [])
+
+
+def test_a_proof_of_a_smaller_tree_is_not_one_of_a_larger():
+    """Its hashes lead to the claimed root; only its length says that the size is another."""
+    root = merkle.root(LEAVES[:4])
+    with pytest.raises(VerificationError, match="expected more than"):
+        merkle.verify_inclusion(LEAVES[0], 0, 8, merkle.inclusion_proof(TILES, 0, 4), root)
+    with pytest.raises(VerificationError, match="expected more than"):
+        merkle.verify_consistency(3, merkle.root(LEAVES[:3]), 8, root, merkle.consistency_proof(TILES, 3, 4))
+
+
+def test_hashes_cannot_be_cut_elsewhere():
+    """The two children's 64 bytes, cut after the 48th: the same node, and no such leaf."""
+    children = LEAVES[0] + LEAVES[1]
+    pair = merkle.root(LEAVES[:2])
+    with pytest.raises(VerificationError, match="expected hashes of 32 bytes"):
+        merkle.verify_inclusion(children[:48], 0, 2, [children[48:]], pair)
+    with pytest.raises(VerificationError, match="expected hashes of 32 bytes"):
+        merkle.verify_consistency(1, children[:48], 2, pair, [children[48:]])

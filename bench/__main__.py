@@ -1,0 +1,31 @@
+"""`make bench`: prints the table; `make bench ARGS="--json FILE"` writes it as JSON too."""
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from bench import sealing
+
+
+def main() -> None:
+    """Measure and print."""
+    options = argparse.ArgumentParser(description="What a user pays for proof, as ratios measured in one run.")
+    options.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
+    options.add_argument("--runs", type=int, default=5, help="runs of which the median is taken")
+    options.add_argument("--short", action="store_true", help="a tenth of the work, to see that it completes")
+    chosen = options.parse_args()
+    figures = []
+    print(f"sealing, {sealing.READINGS} readings an entry, committed FULL; median of {chosen.runs} runs")
+    print(f"{'entries a commit':>17} {'readings/s':>12} {'plain SQLite':>13} {'ratio':>7}   range")
+    for batch, entries in ((1, 1000), (10, 5000), (100, 20000)):
+        figure = sealing.measure(batch, runs=chosen.runs, entries=entries // 10 if chosen.short else entries)
+        figures.append({"sealing": asdict(figure)})
+        low, high = figure.ratio_range
+        print(f"{batch:>17} {figure.sealed:>12,.0f} {figure.plain:>13,.0f} {figure.ratio:>7.2f}   {low:.2f}–{high:.2f}")
+    if chosen.json:
+        chosen.json.write_text(json.dumps(figures, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

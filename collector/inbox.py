@@ -1,0 +1,96 @@
+"""What came in and was not yet worked on: a bounded queue for each gateway, emptied in turn.
+
+A gateway that sends more than its bound loses messages without an answer, and sends them again; no other gateway
+notices. The inbox is filled by the network's thread and emptied by the worker's.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+MAX_MESSAGES = 64  # of one gateway; it has at most 16 entries messages and one checkpoint under way
+MAX_BYTES = 4 * 1024 * 1024  # of one gateway
+MAX_GATEWAYS = 4096
+MAX_BATCH = 256
+MAX_BATCH_BYTES = 8 * 1024 * 1024
+LARGE = 64  # a batch of so many messages does not wait for the step's time
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message as it came: from which gateway, on which of messages.UP, the payload."""
+
+    gateway: str
+    topic: str
+    payload: bytes
+
+
+@dataclass(slots=True)
+class _Queue:
+    messages: deque[Message] = field(default_factory=deque)
+    bytes: int = 0
+
+
+class Inbox:
+    """`monotonic` gives seconds."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._changed = threading.Condition()
+        self._queues: dict[str, _Queue] = {}  # in the order in which they are served; guarded by _changed
+        self._count = 0
+        self._closed = False
+        self.dropped = 0
+
+    def put(self, message: Message) -> bool:
+        """Take a message; False where its gateway has too many waiting: it is dropped, and counted."""
+        with self._changed:
+            queue = self._queues.get(message.gateway)
+            if queue is None:
+                queue = _Queue()
+                full = len(self._queues) >= MAX_GATEWAYS
+            else:
+                full = len(queue.messages) >= MAX_MESSAGES or queue.bytes + len(message.payload) > MAX_BYTES
+            if full or self._closed:
+                self.dropped += 1
+                return False
+            self._queues[message.gateway] = queue
+            queue.messages.append(message)
+            queue.bytes += len(message.payload)
+            self._count += 1
+            self._changed.notify()
+            return True
+
+    def close(self) -> None:
+        """Take nothing more, and wake whoever waits in `take`."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def take(self, not_before: float, timeout: float) -> list[Message]:
+        """The next batch, one message of each gateway in turn; empty after `timeout` seconds without any.
+
+        Waits until `not_before` (of the monotonic clock) so that one step serves many; a large batch does not wait.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._count or self._closed, timeout)
+            self._changed.wait_for(
+                lambda: self._count >= LARGE or self._closed or not self._count, max(not_before - self._monotonic(), 0)
+            )
+            return self._batch()
+
+    def _batch(self) -> list[Message]:
+        batch: list[Message] = []
+        size = 0
+        while self._queues and len(batch) < MAX_BATCH and size < MAX_BATCH_BYTES:
+            gateway = next(iter(self._queues))
+            queue = self._queues.pop(gateway)
+            message = queue.messages.popleft()
+            queue.bytes -= len(message.payload)
+            if queue.messages:
+                self._queues[gateway] = queue  # behind the others
+            batch.append(message)
+            size += len(message.payload)
+        self._count -= len(batch)
+        return batch

@@ -1,0 +1,299 @@
+"""The ledger step: a batch of messages in, one transaction, the answers out. No network, no clock, no thread.
+
+    each message        checkpoint → witnessed or not; entries → stored or refused; status, health → kept
+    each log that grew  moved over, findings made, custody stated
+    the ledger          extended, signed, its head swapped
+    COMMIT
+    answers             down/checkpoint, down/entries, down/receipt: nothing is answered that is not durable
+
+A gateway is told apart by its topic; an origin that is not its own is unknown to it. What fails in a way that nobody
+foresaw fails the whole step, and `culprit` names the gateway that was being worked on: the caller sets it aside for a
+while and repeats the step without it, so that nothing from one gateway stops another.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+from collector import receipts
+from collector.inbox import Message
+from collector.ledger import Ledger
+from collector.mirror import Mirror, plain
+from collector.reader import LogRow, Refusal
+from collector.store import LostSwapError, Store
+from vitaledger import cbor, messages, witness
+from vitaledger.errors import MalformedError
+from vitaledger.keys import Ed25519Signer
+from vitaledger.messages import BAD_REQUEST, CONFLICT, FORBIDDEN, OK, UNKNOWN
+
+__all__ = ["Counts", "Message", "Publish", "Step"]
+
+MAX_REPEATS = 8
+SET_ASIDE_MS = 60_000
+STATE = 0  # the id of a down/entries that answers no message
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """An answer, on one of messages.DOWN of a gateway."""
+
+    gateway: str
+    topic: str
+    payload: bytes
+
+
+@dataclass(slots=True)
+class Counts:
+    """What this process has done so far."""
+
+    steps: int = 0
+    messages: int = 0
+    stored: int = 0
+    duplicates: int = 0
+    refused: int = 0
+    forks: int = 0
+    lost_swaps: int = 0
+
+
+@dataclass(slots=True)
+class _Turn:
+    """One try of one step: what is to be answered once it is durable."""
+
+    now_ms: int
+    counts: Counts = field(default_factory=Counts)
+    answers: list[Publish] = field(default_factory=list)
+    entries: list[tuple[Mirror, int, int, str]] = field(default_factory=list)  # id, status, detail
+    state: dict[int, Mirror] = field(default_factory=dict)  # logs whose state is told after a checkpoint
+    grown: dict[int, Mirror] = field(default_factory=dict)
+    receipts: dict[int, Mirror] = field(default_factory=dict)
+
+
+class Step:
+    """The one writer of the store in this process. Belongs to one thread."""
+
+    def __init__(self, store: Store, signer: Ed25519Signer) -> None:
+        self._store = store
+        self.ledger = Ledger(store, signer)
+        self.counts = Counts()
+        self.culprit: str | None = None
+        self._mirrors: dict[int, Mirror] = {}
+        self._unmoved: dict[int, LogRow] = {}
+        self._aside: dict[str, int] = {}  # gateway → until when, in ms
+        self._load()
+
+    @property
+    def more(self) -> bool:
+        """Whether a backlog is still being moved over: call `process` again, also without messages."""
+        return any(row.gateway not in self._aside for row in self._unmoved.values())
+
+    def set_aside(self, gateway: str, now_ms: int) -> None:
+        """Neither take from this gateway nor move its log on for a minute."""
+        self._aside[gateway] = now_ms + SET_ASIDE_MS
+
+    def process(self, batch: Iterable[Message], now_ms: int) -> list[Publish]:
+        """Run one step; the answers, in the order in which they are to be published.
+
+        Raises whatever failed; nothing of the step is then stored, and `culprit` names the gateway, if it was one.
+        """
+        self._aside = {gateway: until for gateway, until in self._aside.items() if until > now_ms}
+        taken = [message for message in batch if message.gateway not in self._aside]
+        for _ in range(MAX_REPEATS):
+            turn = _Turn(now_ms)
+            try:
+                with self._store.transaction():
+                    self._run(taken, turn)
+            except LostSwapError:
+                self.counts.lost_swaps += 1
+                self.reload()
+                continue
+            except BaseException:
+                culprit = self.culprit
+                self.reload()
+                self.culprit = culprit
+                raise
+            self._count(turn.counts)
+            return self._publishes(turn)
+        raise LostSwapError(f"the ledger's head was taken away {MAX_REPEATS} times in a row")
+
+    def reload(self) -> None:
+        """Forget what was in mind and take up the store as it stands."""
+        self.ledger.load()
+        self._load()
+
+    def _load(self) -> None:
+        self.culprit = None
+        self._mirrors.clear()
+        self._unmoved = {row.log: row for row in self._store.unmoved()}
+
+    # -- inside the transaction ---------------------------------------------------------------------------------------
+
+    def _run(self, batch: list[Message], turn: _Turn) -> None:
+        for message in batch:
+            self.culprit = message.gateway
+            turn.counts.messages += 1
+            self._take(message, turn)
+        for row in self._unmoved.values():
+            if row.gateway not in self._aside:
+                self.culprit = row.gateway
+                turn.grown[row.log] = self._mirror(row)
+        for mirror in turn.grown.values():
+            self.culprit = mirror.row.gateway
+            self._move(mirror, turn)
+        self.culprit = None
+        self.ledger.seal()
+
+    def _move(self, mirror: Mirror, turn: _Turn) -> None:
+        before = mirror.row.stored
+        if mirror.advance(turn.now_ms):
+            self._unmoved[mirror.row.log] = mirror.row
+        else:
+            self._unmoved.pop(mirror.row.log, None)
+        if mirror.row.stored != before:
+            mirror.custody(turn.now_ms)
+            turn.receipts[mirror.row.log] = mirror
+
+    def _take(self, message: Message, turn: _Turn) -> None:
+        match message.topic:
+            case "up/checkpoint":
+                self._checkpoint(message, turn)
+            case "up/entries":
+                self._entries(message, turn)
+            case "up/status":
+                self._presence(message, turn)
+            case "up/health":
+                self._presence(message, turn)
+            case _:
+                why = "succession is not taken yet"
+                self._refused(message, turn, FORBIDDEN, why)
+                self._answer_checkpoint(message, turn, FORBIDDEN, f"{why}\n".encode(), None)
+
+    def _checkpoint(self, message: Message, turn: _Turn) -> None:
+        mirror = None
+        try:
+            mirror = self._own(message.gateway, witness.request_origin(message.payload))
+            fits = len(message.payload) <= messages.MAX_MESSAGE
+        except MalformedError:
+            fits = True  # the decision says what is malformed
+        if mirror is None:
+            decision = witness.decide(None, None, message.payload)
+        elif fits:
+            decision = mirror.add_checkpoint(message.payload, turn.now_ms)
+        else:
+            decision = witness.Decision(BAD_REQUEST, b"add-checkpoint: expected at most 64 KiB\n")
+        if decision.status not in {OK, CONFLICT} or decision.fork:
+            why = decision.body.decode("utf-8", "replace").strip()
+            if decision.fork:
+                turn.counts.forks += 1
+                why = f"fork: two signed heads of this log contradict each other; answered {why}"
+            self._refused(message, turn, decision.status, why)
+        last = None if mirror is None else mirror.row.checkpoint
+        self._answer_checkpoint(message, turn, decision.status, decision.body, last)
+        if mirror is not None and decision.status in {OK, CONFLICT}:
+            turn.state[mirror.row.log] = turn.receipts[mirror.row.log] = mirror
+
+    def _entries(self, message: Message, turn: _Turn) -> None:
+        try:
+            entries = _parse_entries(message.payload)
+        except MalformedError as error:
+            self._refused(message, turn, BAD_REQUEST, str(error))
+            self._answer_entries(message, turn, BAD_REQUEST, str(error))
+            return
+        mirror = self._own(message.gateway, entries.origin)
+        if mirror is None:
+            why = f"{entries.origin}: not an origin of gateway {message.gateway}"
+            self._refused(message, turn, UNKNOWN, why)
+            self._answer_entries(message, turn, UNKNOWN, why)
+            return
+        taken = mirror.add_entries(entries)
+        if taken.status not in {OK, CONFLICT}:
+            self._refused(message, turn, taken.status, taken.detail)
+        if taken.new:
+            turn.grown[mirror.row.log] = mirror
+        turn.counts.stored += taken.new
+        turn.counts.duplicates += taken.duplicates
+        turn.entries.append((mirror, entries.id, taken.status, taken.detail))
+
+    def _presence(self, message: Message, turn: _Turn) -> None:
+        if not message.payload or self._store.log_of(message.gateway) is None:
+            return
+        is_status = message.topic == "up/status"
+        try:
+            if is_status:
+                messages.STATUS.decode(message.payload, message.topic)
+            else:
+                messages.HEALTH.decode(message.payload, message.topic)
+        except MalformedError as error:
+            self._refused(message, turn, BAD_REQUEST, str(error))
+            return
+        status, health = (message.payload, None) if is_status else (None, message.payload)
+        self._store.set_presence(message.gateway, turn.now_ms, status, health)
+
+    def _own(self, gateway: str, origin: str) -> Mirror | None:
+        """The mirror of an origin, where it is this gateway's."""
+        row = self._store.log_of(origin)
+        return self._mirror(row) if row is not None and (row.gateway, row.origin) == (gateway, origin) else None
+
+    def _mirror(self, row: LogRow) -> Mirror:
+        mirror = self._mirrors.get(row.log)
+        if mirror is None:
+            mirror = self._mirrors[row.log] = Mirror(self._store, self.ledger, row)
+        return mirror
+
+    def _refused(self, message: Message, turn: _Turn, status: int, why: str) -> None:
+        turn.counts.refused += 1
+        kept = message.payload[: 2 * messages.MAX_MESSAGE]
+        self._store.add_refusal(Refusal(turn.now_ms, message.gateway, message.topic, status, plain(why, 1024), kept))
+
+    @staticmethod
+    def _answer_checkpoint(message: Message, turn: _Turn, status: int, body: bytes, last: bytes | None) -> None:
+        answer = messages.CheckpointAnswer(sha256(message.payload).digest(), status, body, last)
+        payload = messages.CHECKPOINT_ANSWER.encode(answer)
+        turn.answers.append(Publish(message.gateway, "down/checkpoint", payload))
+
+    def _answer_entries(self, message: Message, turn: _Turn, status: int, why: str) -> None:
+        """Answer entries that belong to no mirror, by what can be read of them."""
+        message_id, origin = _salvage(message.payload)
+        answer = messages.EntriesAnswer(message_id, status, origin or message.gateway, (), 0, plain(why))
+        turn.answers.append(Publish(message.gateway, "down/entries", messages.ENTRIES_ANSWER.encode(answer)))
+
+    # -- after the COMMIT ---------------------------------------------------------------------------------------------
+
+    def _count(self, done: Counts) -> None:
+        self.counts.steps += 1
+        for name in ("messages", "stored", "duplicates", "refused", "forks"):
+            setattr(self.counts, name, getattr(self.counts, name) + getattr(done, name))
+
+    def _publishes(self, turn: _Turn) -> list[Publish]:
+        """Each entries message gets its answer; state and receipt go out once for each log, as they are now."""
+        told = {mirror.row.log for mirror, *_ in turn.entries}
+        state = [(mirror, STATE, OK, "") for log, mirror in turn.state.items() if log not in told]
+        out = turn.answers
+        for mirror, message_id, status, detail in turn.entries + state:
+            payload = messages.ENTRIES_ANSWER.encode(mirror.answer(message_id, status, detail))
+            out.append(Publish(mirror.row.gateway, "down/entries", payload))
+        tiles = self.ledger.tiles()
+        for mirror in turn.receipts.values():
+            custody = mirror.row.custody
+            leaf = None if custody is None else self._store.statement(custody)
+            if custody is not None and leaf is not None:
+                receipt = receipts.build(leaf, custody, self.ledger.head, tiles)
+                out.append(Publish(mirror.row.gateway, "down/receipt", messages.RECEIPT.encode(receipt)))
+        return out
+
+
+def _parse_entries(payload: bytes) -> messages.Entries:
+    if len(payload) > messages.MAX_MESSAGE:
+        raise MalformedError(f"up/entries: {len(payload)} bytes, at most {messages.MAX_MESSAGE} are allowed")
+    return messages.ENTRIES.decode(payload, "up/entries")
+
+
+def _salvage(payload: bytes) -> tuple[int, str | None]:
+    """The id and the origin of entries that are malformed further on, where they can be read."""
+    try:
+        item = cbor.decode(payload[: messages.MAX_MESSAGE])
+    except MalformedError:
+        return STATE, None
+    head = item[:2] if isinstance(item, list) else []
+    found = head[0] if head and isinstance(head[0], int) and head[0] >= 0 else STATE
+    origin = head[1] if len(head) > 1 and isinstance(head[1], str) and 0 < len(head[1]) <= 255 else None
+    return found, origin if origin and origin.isprintable() else None

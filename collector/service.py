@@ -1,0 +1,149 @@
+"""`vitaledger-collector run`: the ingest worker, the line to the broker and the web, each in its thread.
+
+The worker is the only writer: it takes a batch from the inbox, runs one ledger step and publishes what came of it. A
+step that fails is logged and repeated without the gateway that it failed on, which is set aside for a while.
+"""
+
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from collector.config import Config
+from collector.enrolment import enroll, init, open_ledger
+from collector.inbox import Inbox
+from collector.ingest import Message, Publish, Step
+from collector.mqtt import Link
+from collector.reader import Reader
+from collector.web.app import Health, create_app
+from collector.web.server import Server
+
+__all__ = ["Worker", "enroll", "init", "open_ledger", "run"]
+
+_log = logging.getLogger(__name__)
+PORT_FILE = "http-port"
+STALLED_S = 30.0
+IDLE_S = 1.0
+
+
+class Worker:
+    """The ingest loop. `run` is the body of its thread."""
+
+    def __init__(self, step: Step, inbox: Inbox, publish: Callable[[Publish], None], step_s: float) -> None:
+        self._step = step
+        self._inbox = inbox
+        self._publish = publish
+        self._step_s = step_s
+        self._stop = threading.Event()
+        self.came_round = time.monotonic()
+        self.stepped: float | None = None
+
+    def stop(self) -> None:
+        """Finish the step under way, and return from `run`."""
+        self._stop.set()
+        self._inbox.close()
+
+    def run(self) -> None:
+        """Work until stopped."""
+        while not self._stop.is_set():
+            self.came_round = time.monotonic()
+            try:
+                self._turn()
+            except Exception:
+                _log.exception("the ingest loop failed, and goes on")
+                self._stop.wait(IDLE_S)
+
+    def _turn(self) -> None:
+        more = self._step.more
+        due = 0.0 if more or self.stepped is None else self.stepped + self._step_s
+        batch = self._inbox.take(due, 0.0 if more else IDLE_S)
+        if batch or more:
+            self._process(batch)
+
+    def _process(self, batch: list[Message]) -> None:
+        while True:
+            now_ms = time.time_ns() // 1_000_000
+            try:
+                answers = self._step.process(batch, now_ms)
+                break
+            except Exception:
+                # the outermost loop for one batch: who broke it is left out, so that nobody else waits
+                culprit = self._step.culprit
+                if culprit is None:
+                    raise
+                _log.exception("gateway %s is set aside for a minute: its message or log broke a step", culprit)
+                self._step.set_aside(culprit, now_ms)
+        self.stepped = time.monotonic()
+        for answer in answers:
+            self._publish(answer)
+
+
+def run(config: Config, *, ready: Callable[[int], None] | None = None, stop: threading.Event | None = None) -> int:
+    """Run the collector until SIGTERM, SIGINT or `stop`; `ready` gets the port of the web. 0 after a clean stop.
+
+    Raises:
+        MisuseError: store, key or port cannot be used.
+        VerificationError: the stored ledger is not what its head says: it is never signed on.
+    """
+    stop = stop or threading.Event()
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+    store, signer = open_ledger(config)
+    step = Step(store, signer)
+    inbox = Inbox(time.monotonic)
+    link = Link(config, inbox)
+    worker = Worker(step, inbox, link.publish, config.ledger.step_ms / 1000)
+    reader = Reader.open(config.store_path)
+    server = Server(create_app(reader, lambda: _health(step, worker, link)), config.http.host, config.http.port)
+    ingest = threading.Thread(target=worker.run, name="ingest")
+    ingest.start()
+    server.start()
+    link.start()
+    _announce(config, server.port)
+    if ready is not None:
+        ready(server.port)
+    while not stop.wait(0.5) and ingest.is_alive() and server.alive:
+        pass
+    clean = stop.is_set()
+    link.stop()
+    worker.stop()
+    ingest.join()
+    server.stop()
+    reader.close()
+    store.close()
+    return 0 if clean else 1
+
+
+def _health(step: Step, worker: Worker, link: Link) -> Health:
+    now = time.monotonic()
+    round_s = now - worker.came_round
+    stepped = worker.stepped
+    return Health(
+        ok=link.connected and round_s < STALLED_S,
+        ledger_size=step.ledger.head.size,
+        broker_connected=link.connected,
+        worker_ms=int(round_s * 1000),
+        step_ms=None if stepped is None else int((now - stepped) * 1000),
+    )
+
+
+def _announce(config: Config, port: int) -> None:
+    """Say where the web is: on standard output, in the state directory, and to systemd where it waits for us."""
+    host = f"[{config.http.host}]" if ":" in config.http.host else config.http.host
+    print(f"http://{host}:{port}", flush=True)  # noqa: T201
+    temporary = config.state_dir / f"{PORT_FILE}.new"
+    temporary.write_text(f"{port}\n", "ascii")
+    temporary.replace(config.state_dir / PORT_FILE)
+    notify = os.environ.get("NOTIFY_SOCKET")
+    if notify:
+        name = "\0" + notify[1:] if notify.startswith("@") else notify
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
+            try:
+                line.sendto(b"READY=1", name)
+            except OSError as error:
+                _log.warning("%s: cannot tell systemd that we are ready: %s", Path(notify), error)

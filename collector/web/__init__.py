@@ -1,0 +1,1 @@
+"""The provider ledger over HTTP."""

@@ -1,0 +1,379 @@
+"""The gateway's store: its transparency log in one SQLite file, with the receipts for it.
+
+One commit is one transaction, in this order, because each step protects the next:
+
+    seal          number, link and salt each draft; open it with the collector's own code
+    insert        the new rows
+    read back     the rows as they now stand, and hash those: what is signed is what is stored
+    tree          extend a copy of the right edge; insert the tiles that became full
+    sign          the checkpoint; it replaces the one before only if that is still the one this process signed
+    COMMIT        durable when it returns (WAL, synchronous=FULL); only then does memory follow, and may anyone publish
+
+A commit that fails before COMMIT leaves nothing. When COMMIT itself fails, whether it is durable is not known: the
+store then refuses to go on until it is opened again and reads what is there.
+
+`Store.open` locks the directory for the process. The thread that commits owns heads and clocks; `add_receipt` and
+`prune` may be called from any thread.
+"""
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import RLock
+from types import MappingProxyType
+from typing import IO, TYPE_CHECKING, Self
+
+from gateway import recovery, schema
+from gateway.draft import Draft
+from gateway.reader import Rows
+from gateway.receipts import VerifiedReceipt
+from gateway.schema import Seal
+from gateway.sealing import DraftError, SealedEntry, Sealer
+from vitaledger import note, proof
+from vitaledger.checkpoint import Checkpoint, parse_unverified, sign_checkpoint
+from vitaledger.entry import Clock, entry_hash, parse_leaf
+from vitaledger.errors import MisuseError, VerificationError, VitaledgerError
+from vitaledger.events import ChainHead, Heads, LedgerHead
+from vitaledger.keys import Ed25519Signer, verifier_of
+
+if TYPE_CHECKING:
+    from vitaledger.content import Context
+
+__all__ = ["Committed", "DraftError", "Store", "StoreError", "StoreLockedError", "is_locked"]
+
+LOCK = "lock"
+_PRUNE_STEP = 512
+
+
+class StoreError(VitaledgerError):
+    """The database refused: disk full, an I/O error, a damaged file. Nothing of what was asked was stored."""
+
+
+class StoreLockedError(MisuseError):
+    """Another process has the store open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """Entries [first, size) are durable under this signed checkpoint. Without drafts first equals size."""
+
+    first: int
+    size: int
+    checkpoint: bytes | None
+
+
+class Store:
+    """A gateway's log, open for appending."""
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        lock: IO[bytes],
+        signer: Ed25519Signer,
+        random: Callable[[int], bytes],
+    ) -> None:
+        """Use `Store.open`."""
+        self._db = connection
+        self._file_lock = lock
+        self._signer = signer
+        self._random = random
+        self._guard = RLock()  # one transaction at a time
+        self._broken: str | None = None
+        self._rows = Rows(connection)
+        found = recovery.restore(self._rows, self.origin, verifier_of(signer.vkey))
+        self._builder = found.builder
+        self._checkpoint = found.checkpoint
+        self._heads = dict(found.heads)
+        self._contexts: dict[str, Context] = {}
+        self._clocks = dict(found.clocks)
+        self._last_heads = found.last_heads
+        self._opened_at = found.builder.size
+        self.stopped_cleanly = found.stopped_cleanly
+        self.empty = found.checkpoint is None
+        self._seal = self._read_seal()
+        self._custody, self._ledger = self._read_newest_receipt()
+
+    @classmethod
+    def open(cls, path: Path, signer: Ed25519Signer, *, random: Callable[[int], bytes]) -> Self:
+        """Open the store in a directory, or make an empty one; `signer.name` is the log's origin.
+
+        Raises:
+            StoreLockedError: another process has it open.
+            MisuseError: a newer program made it, or it is of another origin or key.
+            VerificationError: the signed checkpoint is not of the stored entries; nothing was changed.
+            StoreError: the database cannot be opened.
+        """
+        path.mkdir(parents=True, exist_ok=True)
+        lock = _take_lock(path)
+        connection = None
+        try:
+            with _translated():
+                connection = schema.connect(path)
+                schema.migrate(connection)
+                _check_meta(connection, signer)
+                return cls(connection, lock, signer, random)
+        except BaseException:
+            if connection is not None:
+                connection.close()
+            lock.close()
+            raise
+
+    @property
+    def origin(self) -> str:
+        """The log's origin."""
+        return self._signer.name
+
+    @property
+    def size(self) -> int:
+        """How many entries are committed."""
+        return self._builder.size
+
+    @property
+    def checkpoint(self) -> bytes | None:
+        """The newest signed checkpoint; None while the log is empty."""
+        return self._checkpoint
+
+    @property
+    def custody(self) -> int:
+        """The size of the newest receipt: the collector holds all entries below it."""
+        return self._custody
+
+    @property
+    def pruned(self) -> int:
+        """Bodies of entries below this index are gone."""
+        return self._seal.pruned
+
+    def heads(self) -> Mapping[str, ChainHead]:
+        """Every micro-chain's head as of the last commit."""
+        return MappingProxyType(self._heads)
+
+    def last_clock(self, chain: str) -> Clock | None:
+        """When the last thing in a chain was before this opening; None where nothing is known of it.
+
+        A chain that was quiet for very long (more than `recovery.REACH` entries of others) counts as not known.
+        """
+        if chain not in self._clocks and chain in self._heads:
+            with self._guard:
+                row = self._rows.last_entry_of(chain, self._opened_at, recovery.REACH)
+            if row is not None:
+                self._clocks[chain] = recovery.last_clock(row[1], row[2])
+        return self._clocks.get(chain)
+
+    def newest_ledger(self) -> LedgerHead | None:
+        """The newest verified ledger checkpoint, out of the receipts."""
+        return self._ledger
+
+    def commit(self, drafts: Sequence[Draft]) -> Committed:
+        """Seal the drafts, in order, as the next entries; durable when this returns.
+
+        Raises:
+            DraftError: one of them cannot be sealed; nothing was stored.
+            VerificationError: what was read back is not what was written; nothing was stored.
+            StoreError: the database failed; nothing was stored, or the store has to be opened again.
+        """
+        with self._guard:
+            self._check_usable()
+            first = self.size
+            if not drafts:
+                return Committed(first, first, self._checkpoint)
+            sealer = Sealer(self.origin, self._heads, self._contexts, self._ledger, self._random)
+            sealed = [sealer.seal(draft) for draft in drafts]
+            builder = self._builder.copy()
+            with self._transaction():
+                self._db.executemany(
+                    "INSERT INTO entries (idx, leaf, body) VALUES (?, ?, ?)",
+                    [(first + n, entry.leaf, entry.body) for n, entry in enumerate(sealed)],
+                )
+                tiles = builder.extend(self._read_back(first, sealed))
+                self._db.executemany(
+                    "INSERT INTO tiles (level, n, hashes) VALUES (?, ?, ?)",
+                    [(tile.level, tile.n, tile.data) for tile in tiles],
+                )
+                signed = sign_checkpoint(Checkpoint(self.origin, builder.size, builder.root()), self._signer)
+                self._replace_head(signed)
+            self._builder, self._checkpoint = builder, signed
+            self._heads.update(sealer.heads)
+            self._contexts.update(sealer.contexts)
+            for n, draft in enumerate(drafts):
+                if isinstance(draft.event, Heads):
+                    self._last_heads = first + n
+            return Committed(first, builder.size, signed)
+
+    def add_receipt(self, receipt: VerifiedReceipt, at_ms: int) -> bool:
+        """Store a verified receipt that came at `at_ms` (wall clock); False where an equal or greater one is there."""
+        with self._guard:
+            self._check_usable()
+            if receipt.size <= self._custody:
+                return False
+            if receipt.size > self.size:
+                raise MisuseError(f"a receipt for {receipt.size} entries, the log has {self.size}")
+            row = (receipt.size, at_ms, receipt.statement, receipt.proof)
+            seal = Seal(
+                self.origin,
+                self._seal.receipts + 1,
+                schema.chain_receipt(self._seal.digest, *row),
+                self._seal.pruned,
+            )
+            with self._transaction():
+                self._db.execute("INSERT INTO receipts (size, at_ms, statement, proof) VALUES (?, ?, ?, ?)", row)
+                self._write_seal(seal)
+            self._seal, self._custody, self._ledger = seal, receipt.size, receipt.ledger
+            return True
+
+    def prune(self, before_index: int, older_than_ms: int) -> int:
+        """Clear bodies from the front: below `before_index` and custody, sealed before `older_than_ms` (wall clock).
+
+        Does at most a few hundred in one call and answers how many; the newest heads entry is always kept, because
+        opening reads it.
+        """
+        with self._guard:
+            self._check_usable()
+            first = self._seal.pruned
+            end = min(before_index, self._custody, first + _PRUNE_STEP, self._last_heads or 0)
+            last = first
+            for leaf in self._rows.leaves(first, end) if end > first else ():
+                if parse_leaf(leaf).clock.wall_ms >= older_than_ms:
+                    break
+                last += 1
+            if last == first:
+                return 0
+            seal = Seal(self.origin, self._seal.receipts, self._seal.digest, last)
+            with self._transaction():
+                self._db.execute("UPDATE entries SET body = NULL WHERE idx >= ? AND idx < ?", (first, last))
+                self._write_seal(seal)
+            self._seal = seal
+            return last - first
+
+    def close(self) -> None:
+        """Close the database and release the lock; the store cannot be used afterwards."""
+        with self._guard:
+            self._broken = self._broken or "it is closed"
+            self._db.close()
+            self._file_lock.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _read_back(self, first: int, sealed: Sequence[SealedEntry]) -> list[bytes]:
+        rows = self._rows.entries(first, first + len(sealed))
+        hashes = [entry_hash(leaf) for leaf, _ in rows]
+        for n, (entry, (_, body), found) in enumerate(zip(sealed, rows, hashes, strict=True)):
+            if found != entry.hash or body != entry.body:
+                what = (
+                    f"hash {entry.hash.hex()[:16]}…, found {found.hex()[:16]}…" if found != entry.hash else "its body"
+                )
+                raise VerificationError(f"entry {first + n} was read back changed: expected {what}; nothing was stored")
+        return hashes
+
+    def _replace_head(self, signed: bytes) -> None:
+        if self._checkpoint is None:
+            self._db.execute(
+                "INSERT INTO head (id, checkpoint, seal) VALUES (1, ?, ?)", (signed, self._signed_seal(self._seal))
+            )
+            return
+        done = self._db.execute(
+            "UPDATE head SET checkpoint = ? WHERE id = 1 AND checkpoint = ?", (signed, self._checkpoint)
+        )
+        if done.rowcount != 1:
+            raise VerificationError("the stored checkpoint is not the one that this process signed last")
+
+    def _write_seal(self, seal: Seal) -> None:
+        self._db.execute("UPDATE head SET seal = ? WHERE id = 1", (self._signed_seal(seal),))
+
+    def _signed_seal(self, seal: Seal) -> bytes:
+        return note.encode(note.sign_note(seal.text, self._signer))
+
+    def _read_seal(self) -> Seal:
+        found = self._rows.seal_note()
+        if found is None:
+            return Seal(self.origin, 0, bytes(32), 0)
+        note.verify_note(found, [verifier_of(self._signer.vkey)])
+        seal = schema.parse_seal(found.text)
+        if seal.origin != self.origin:
+            raise VerificationError(f"the store's seal is of {seal.origin}, expected {self.origin}")
+        return seal
+
+    def _read_newest_receipt(self) -> tuple[int, LedgerHead | None]:
+        newest = self._rows.newest_receipt()
+        if newest is None:
+            return 0, None
+        if newest.size > self.size:
+            raise VerificationError(
+                f"the newest receipt is for {newest.size} entries, the store holds {self.size}: it was cut or restored"
+            )
+        ledger, _ = parse_unverified(proof.parse(newest.proof).checkpoint)
+        return newest.size, LedgerHead(ledger.origin, ledger.size, ledger.root)
+
+    def _check_usable(self) -> None:
+        if self._broken:
+            raise StoreError(f"the store cannot be used: {self._broken}")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with _translated():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._db.rollback()
+                raise
+            try:
+                self._db.execute("COMMIT")
+            except BaseException as error:
+                self._broken = f"a commit failed ({error}); open it again"
+                if self._db.in_transaction:
+                    self._db.rollback()
+                raise
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a process has the store in this directory open."""
+    try:
+        file = (path / LOCK).open("rb")
+    except OSError:
+        return False
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
+
+
+def _take_lock(path: Path) -> IO[bytes]:
+    file = (path / LOCK).open("ab")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        raise StoreLockedError(f"{path}: another process has this store open") from error
+    os.set_inheritable(file.fileno(), False)
+    return file
+
+
+def _check_meta(connection: sqlite3.Connection, signer: Ed25519Signer) -> None:
+    expected = {"origin": signer.name, "vkey": str(signer.vkey)}
+    found = Rows(connection).meta()
+    if not found:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.executemany("INSERT INTO meta (key, value) VALUES (?, ?)", expected.items())
+        connection.execute("COMMIT")
+        return
+    for key, value in expected.items():
+        if found.get(key) != value:
+            raise MisuseError(f"the store's {key} is {found.get(key)!r}, expected {value!r}: it is another gateway's")
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        raise StoreError(f"store: {error}") from error

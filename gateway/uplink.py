@@ -1,0 +1,509 @@
+"""The uplink: which message goes to the collector next, and what its answers mean. No I/O, no clock, no threads.
+
+Inputs are calls, each with `now` (monotonic seconds); outputs are lists of actions for whoever owns the line.
+
+    state    | entered when                                  | what may be sent
+    OFFLINE  | at the start, and when the line is lost       | nothing; what was in flight counts as not sent
+    ASKING   | the line is there                             | the newest checkpoint, to learn the collector's last one
+    SENDING  | an answer names a checkpoint that our log has | anchors and entries
+    FORKED   | an answer names one that bears our signature  | nothing, until the program starts again
+             | and that our log does not contain             |
+
+    input                      | rule
+    answer 200 to a checkpoint | its size is witnessed
+    answer 409                 | the checkpoint in it is verified with our own key, and our log must contain it; its
+                               | size (0 if there is none) is witnessed, and a new anchor goes out at once
+    answer 404, 403            | not enrolled, or another key: alarm, asked again after 10 s
+    answer 400, 422            | alarm, asked again after 10 s
+    answer to another request  | stale: ignored
+    no answer in 10 s          | not sent: the newest checkpoint goes again; of entries, everything in flight goes again
+    entries answer             | says what is stored; 200 ends its message; any other status sends everything in flight
+                               | again, at once the first time, then after a pause that doubles from 0.5 s to 10 s
+    entries answer, unknown id | ignored as stale, but for the report that follows a 200 or 409 (and id 0)
+    receipt                    | verified (gateway.receipts), then saved; else alarm, and it is forgotten
+
+    output                     | rule
+    anchors                    | one in flight; the newest, every `anchor_s`, where the log has grown or a receipt is due
+    entries                    | at most 16 messages in flight (fewer after a loss), live entries first, then the
+                               | backlog from the front; only entries in [custody, witnessed) not known to be stored
+    one message                | entries of one tile, at most 64 KiB; begins at a tile boundary or at the end of a
+                               | stored range; with the subtree consistency proof to the newest witnessed checkpoint
+
+Live entries go on from the last stored range; where that lies more than `LIVE_GAP` entries back, they begin at the
+newest tile, and the hole is backlog. A body that does not match its leaf goes without the parts that do not match, and
+raises an alarm: the log behind it must not wait for ever.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from hashlib import sha256
+from typing import Protocol
+
+from gateway.receipts import VerifiedReceipt, verify_receipt
+from gateway.runs import Run, add, first_gap, total
+from vitaledger import entry as entries
+from vitaledger import messages, witness
+from vitaledger.checkpoint import Checkpoint, open_checkpoint, parse_unverified
+from vitaledger.errors import ForkError, MalformedError, VerificationError, VitaledgerError
+from vitaledger.keys import Verifier
+from vitaledger.messages import (
+    CHECKPOINT_ANSWER,
+    CONFLICT,
+    ENTRIES,
+    ENTRIES_ANSWER,
+    FORBIDDEN,
+    MAX_MESSAGE,
+    MAX_RANGES,
+    OK,
+    RECEIPT,
+    TILE,
+    UNKNOWN,
+    Sealed,
+)
+from vitaledger.text import parse_decimal
+
+ANSWER_S = 10.0  # an answer that takes longer counts as none
+REPORT_S = 2.0  # how long entries wait for the collector's report of what it holds
+RETRY_S = 10.0
+WINDOW = 16
+LIVE_GAP = 2 * TILE
+_OVERHEAD = 3 * 1024  # of a message: proof, origin, numbers
+_READ = 32
+
+
+class State(Enum):
+    """Where the uplink stands; see the table above."""
+
+    OFFLINE = "offline"
+    ASKING = "asking"
+    SENDING = "sending"
+    FORKED = "forked"
+
+
+class LogView(Protocol):
+    """What the uplink reads of the log. What it answers was committed."""
+
+    def checkpoint(self) -> bytes | None:
+        """The newest signed checkpoint."""
+
+    def entries(self, first: int, end: int) -> Sequence[tuple[bytes, bytes | None]]:
+        """(leaf, body) of entries [first, end)."""
+
+    def consistency_proof(self, size1: int, size2: int) -> list[bytes]:
+        """What shows that size1 is a prefix of size2."""
+
+    def subtree_proof(self, first: int, end: int, size: int) -> list[bytes]:
+        """What shows that the tree of that size holds [first, end)."""
+
+    def root_at(self, size: int) -> bytes | None:
+        """The root of the first `size` entries, None where there are fewer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Send this to the collector; `leaf` is the topic below the gateway's root."""
+
+    leaf: str
+    payload: bytes
+    qos: int = 1
+    retain: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SaveReceipt:
+    """Store this receipt: entries below its size are in custody."""
+
+    receipt: VerifiedReceipt
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """Tell people. Said once until it changes."""
+
+    text: str
+
+
+Action = Publish | SaveReceipt | Alarm
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far things are; `problem` is what stands in the way, in words."""
+
+    state: State
+    witnessed: int | None
+    custody: int
+    stored: int
+    in_flight: int
+    problem: str | None
+
+
+@dataclass(slots=True)
+class _Flight:
+    id: int
+    run: Run
+    sent: float
+
+
+@dataclass(slots=True)
+class _Anchor:
+    digest: bytes
+    size: int
+    sent: float
+
+
+@dataclass(slots=True)
+class Uplink:
+    """The state machine. Create one for each start of the program.
+
+    custody: size of the newest receipt that is stored. first_id: any number; different at each start, so that answers
+    to an earlier run are not taken for answers to this one.
+    """
+
+    origin: str
+    own_key: Verifier
+    ledger_key: Verifier
+    log: LogView
+    custody: int = 0
+    anchor_s: float = 10.0
+    first_id: int = 1
+    state: State = State.OFFLINE
+    witnessed: int | None = None
+    _stored: list[Run] | None = None  # None: the collector has not said yet
+    _anchor: _Anchor | None = None
+    _next_anchor: float = 0.0
+    _unanswered: int = 0
+    _report_by: float = 0.0
+    _flights: dict[int, _Flight] = field(default_factory=dict)
+    _window: int = WINDOW
+    _failures: int = 0
+    _pause_until: float = 0.0
+    _last_answer: float = 0.0
+    _problems: dict[str, str] = field(default_factory=dict)
+    _next_id: int = 0
+
+    def __post_init__(self) -> None:
+        self._next_id = max(1, self.first_id)
+        self.custody = max(0, self.custody)
+
+    # -- inputs ------------------------------------------------------------------------------------------------------
+
+    def connected(self, now: float) -> list[Action]:
+        """The line to the broker stands and the answers' topics are subscribed."""
+        if self.state is State.FORKED:
+            return []
+        self._forget_flights()
+        self.state = State.ASKING
+        self._next_anchor = now
+        return self._send(now)
+
+    def disconnected(self, now: float) -> list[Action]:  # noqa: ARG002  every input bears the time
+        """The line is lost: nothing that was in flight counts."""
+        if self.state is not State.FORKED:
+            self.state = State.OFFLINE
+        self._forget_flights()
+        return []
+
+    def sealed(self, now: float) -> list[Action]:
+        """The log has grown."""
+        return self._send(now)
+
+    def tick(self, now: float) -> list[Action]:
+        """Time went on; call it about four times a second."""
+        actions: list[Action] = []
+        if self._anchor and now - self._anchor.sent >= ANSWER_S:
+            self._anchor = None
+            self._next_anchor = now
+            self._unanswered += 1
+            if self._unanswered >= 2:
+                actions = self._problem(
+                    "silence",
+                    "the broker takes the checkpoints and the collector does not answer: it is not running, or the "
+                    "broker lets this identity not publish or subscribe (a denied publish looks like a success)",
+                )
+        oldest = min((flight.sent for flight in self._flights.values()), default=now)
+        if now - max(oldest, self._last_answer) >= ANSWER_S and self._flights:
+            self._window = max(1, self._window // 2)
+            self._flights.clear()
+        return actions + self._send(now)
+
+    def received(self, leaf: str, payload: bytes, now: float) -> list[Action]:
+        """A message of the collector came. Nothing that it can say raises."""
+        if self.state in {State.OFFLINE, State.FORKED} and leaf != "down/receipt":
+            return []
+        try:
+            if leaf == "down/checkpoint":
+                done = self._checkpoint_answer(CHECKPOINT_ANSWER.decode(payload, leaf), now)
+            elif leaf == "down/entries":
+                done = self._entries_answer(ENTRIES_ANSWER.decode(payload, leaf), now)
+            elif leaf == "down/receipt":
+                done = self._receipt(RECEIPT.decode(payload, leaf))
+            else:
+                return []
+        except MalformedError as error:
+            return self._problem(leaf, f"the collector's answer cannot be read: {error}")
+        return done + self._send(now)
+
+    def progress(self) -> Progress:
+        """Where things stand, for status and health."""
+        problem = next(iter(self._problems.values()), None)
+        return Progress(
+            self.state, self.witnessed, self.custody, total(self._stored or ()), len(self._flights), problem
+        )
+
+    # -- answers -----------------------------------------------------------------------------------------------------
+
+    def _checkpoint_answer(self, answer: messages.CheckpointAnswer, now: float) -> list[Action]:
+        if self._anchor is None or answer.request != self._anchor.digest:
+            return []
+        size, self._anchor, self._unanswered = self._anchor.size, None, 0
+        self._problems.pop("silence", None)
+        if answer.status == OK:
+            return self._witness(size, now)
+        if answer.status == CONFLICT:
+            return self._conflict(answer, now)
+        self._next_anchor = now + RETRY_S
+        if answer.status == UNKNOWN:
+            why = f"the collector does not know {self.origin}: enrol this gateway's vkey there"
+        elif answer.status == FORBIDDEN:
+            why = f"the collector does not trust this gateway's key for {self.origin}: enrol the vkey of this key"
+        else:
+            detail = answer.body.decode("utf-8", "replace").strip()[:200]
+            why = f"the collector refuses the checkpoint of {size} entries with {answer.status}: {detail}"
+        fork = self._check_last(answer.last) if answer.last else []
+        return fork or self._problem("checkpoint", why)
+
+    def _conflict(self, answer: messages.CheckpointAnswer, now: float) -> list[Action]:
+        self._next_anchor = now + RETRY_S
+        if answer.last is None:
+            try:
+                size = parse_decimal(answer.body.decode("ascii", "replace").removesuffix("\n"), "409 body")
+            except MalformedError:
+                size = -1
+            if size != 0:
+                return self._problem("checkpoint", "the collector answers 409 without its last checkpoint")
+            self._next_anchor = now
+            return self._witness(0, now)
+        if trouble := self._check_last(answer.last):
+            return trouble
+        self._next_anchor = now
+        return self._witness(parse_unverified(answer.last)[0].size, now)
+
+    def _check_last(self, last: bytes) -> list[Action]:
+        """Hold the collector's last checkpoint of this log against the log; nothing where all is well."""
+        try:
+            head = open_checkpoint(last, [self.own_key]).checkpoint
+        except VitaledgerError as error:
+            return self._problem("checkpoint", f"the collector names a checkpoint that this key did not sign: {error}")
+        if head.origin != self.origin:
+            return self._problem("checkpoint", f"the collector names a checkpoint of {head.origin}")
+        own = self._head()
+        if self.log.root_at(head.size) == head.root:
+            return []
+        self.state = State.FORKED
+        self._forget_flights()
+        return self._problem(
+            "fork",
+            f"{self.origin} has forked: the collector's last checkpoint is of {head.size} entries and bears this "
+            f"gateway's signature, this log of {own.size if own else 0} entries does not contain it. This store was "
+            "restored or copied. Nothing is sent any more; keep both.",
+        )
+
+    def _witness(self, size: int, now: float) -> list[Action]:
+        behind = size < self.custody
+        self.witnessed = size
+        self.state = State.SENDING
+        self._report_by = now + REPORT_S
+        self._problems.pop("checkpoint", None)
+        self._problems.pop("down/checkpoint", None)
+        if behind:
+            return self._problem(
+                "behind", f"the collector has seen {size} entries, and had given a receipt for {self.custody}"
+            )
+        self._problems.pop("behind", None)
+        return []
+
+    def _entries_answer(self, answer: messages.EntriesAnswer, now: float) -> list[Action]:
+        if answer.origin != self.origin:
+            return []
+        flight = self._flights.pop(answer.id, None)
+        if flight is None and answer.id != 0 and now > self._report_by:
+            return []
+        before = total(self._stored or ())
+        refused = flight is not None and answer.status != OK
+        known = [] if self._stored is None or refused else self._stored
+        self._stored = add(known, *((each.first, each.end) for each in answer.stored if each.first < each.end))
+        self._last_answer = now
+        if total(self._stored) > before:
+            self._failures = 0
+        if flight is None:
+            return self._check_stored()
+        if not refused:
+            self._window = min(WINDOW, self._window + 1)
+            self._problems.pop("entries", None)
+            if first_gap(self._stored, flight.run[0]) < flight.run[1]:
+                self._pause(now)  # 200 and not stored: do not spin
+            return self._check_stored()
+        self._flights.clear()
+        self._pause(now)
+        if self._failures < 3:  # a lost message makes those behind it be refused once
+            return []
+        return self._problem(
+            "entries",
+            f"the collector refuses entries from {flight.run[0]} on with {answer.status}: {answer.detail[:200]}",
+        )
+
+    def _check_stored(self) -> list[Action]:
+        if first_gap(self._stored or [], 0) < self.custody:
+            return self._problem(
+                "lost", f"the collector has lost entries for which it had given a receipt ({self.custody})"
+            )
+        self._problems.pop("lost", None)
+        return []
+
+    def _pause(self, now: float) -> None:
+        self._pause_until = now + min(RETRY_S, 0.25 * 2**self._failures) if self._failures else now
+        self._failures = min(self._failures + 1, 8)
+
+    def _receipt(self, message: messages.Receipt) -> list[Action]:
+        try:
+            receipt = verify_receipt(message.statement, message.proof, self.origin, self.ledger_key, self.log.root_at)
+        except ForkError as error:
+            return self._problem("receipt", f"{error}; it is not stored")
+        except (VerificationError, MalformedError) as error:
+            return self._problem("receipt", f"a wrong receipt came and is not stored: {error}")
+        self._problems.pop("receipt", None)
+        self._problems.pop("down/receipt", None)
+        if receipt.size <= self.custody:
+            return []
+        self.custody = receipt.size
+        if self._stored is not None:
+            self._stored = add(self._stored, (0, receipt.size))
+        return [SaveReceipt(receipt)]
+
+    # -- sending -----------------------------------------------------------------------------------------------------
+
+    def _send(self, now: float) -> list[Action]:
+        if self.state not in {State.ASKING, State.SENDING}:
+            return []
+        head = self._head()
+        if head is None:
+            return []
+        return self._send_anchor(head, now) + self._send_entries(now)
+
+    def _head(self) -> Checkpoint | None:
+        data = self.log.checkpoint()
+        return None if data is None else parse_unverified(data)[0]
+
+    def _send_anchor(self, head: Checkpoint, now: float) -> list[Action]:
+        if self._anchor is not None or now < self._next_anchor:
+            return []
+        old = self.custody if self.witnessed is None else self.witnessed
+        if self.state is State.SENDING and head.size == old == self.custody:
+            return []
+        data = self.log.checkpoint()
+        if data is None or old > head.size:
+            return []
+        # The commit thread may be ahead of `head`: the proof is made for the checkpoint that is sent.
+        size = parse_unverified(data)[0].size
+        proof = self.log.consistency_proof(old, size) if 0 < old < size else []
+        request = witness.encode_request(old, proof, data)
+        self._anchor = _Anchor(sha256(request).digest(), size, now)
+        self._next_anchor = now + self.anchor_s
+        return [Publish("up/checkpoint", request)]
+
+    def _send_entries(self, now: float) -> list[Action]:
+        if self.state is not State.SENDING or now < self._pause_until:
+            return []
+        if self._stored is None:
+            if now < self._report_by:
+                return []
+            self._stored = add([], (0, self.custody))
+        actions: list[Action] = []
+        while len(self._flights) < self._window:
+            covered = add(self._stored, (0, self.custody), *(flight.run for flight in self._flights.values()))
+            first = next_first(covered, self.witnessed or 0)
+            if first is None:
+                break
+            actions += self._send_run(first, covered, now)
+        return actions
+
+    def _send_run(self, first: int, covered: list[Run], now: float) -> list[Action]:
+        size = self.witnessed or 0
+        limit = min((first // TILE + 1) * TILE, size, *(run[0] for run in covered if run[0] > first))
+        batch, actions = self._batch(first, limit)
+        end = first + len(batch)
+        proof = self.log.subtree_proof(first // TILE * TILE, end, size)
+        flight = _Flight(self._next_id, (first, end), now)
+        self._next_id += 1
+        message = messages.Entries(flight.id, self.origin, size, first, tuple(batch), tuple(proof))
+        self._flights[flight.id] = flight
+        return [*actions, Publish("up/entries", ENTRIES.encode(message))]
+
+    def _batch(self, first: int, limit: int) -> tuple[list[Sealed], list[Action]]:
+        room = MAX_MESSAGE - _OVERHEAD
+        batch: list[Sealed] = []
+        actions: list[Action] = []
+        at = first
+        while at < limit:
+            for leaf, body in self.log.entries(at, min(at + _READ, limit)):
+                sound, wrong = sound_body(leaf, body)
+                room -= len(leaf) + len(sound) + 8
+                if batch and room < 0:
+                    return batch, actions
+                if wrong:
+                    actions += self._problem("body", f"entry {at}: {wrong}; it is sent without that")
+                batch.append(Sealed(leaf, sound))
+                at += 1
+        return batch, actions
+
+    def _forget_flights(self) -> None:
+        self._anchor = None
+        self._flights.clear()
+        self._pause_until = 0.0
+        self._failures = 0
+        self._report_by = 0.0
+        self._stored = None
+
+    def _problem(self, kind: str, text: str) -> list[Action]:
+        if self._problems.get(kind) == text:
+            return []
+        self._problems[kind] = text
+        return [Alarm(text)]
+
+
+def next_first(covered: Sequence[Run], witnessed: int) -> int | None:
+    """Where the next message of entries begins: live entries first, then the backlog; None where all are covered.
+
+    `covered` holds what is stored or in flight, in order; it begins at 0 unless the log is empty there.
+    """
+    tail = covered[-1][1] if covered else 0
+    if tail < witnessed:
+        newest = (witnessed - 1) // TILE * TILE
+        if witnessed - tail > LIVE_GAP and tail < newest and len(covered) < MAX_RANGES - 1:
+            return newest
+        return tail
+    gap = first_gap(covered, 0)
+    return gap if gap < witnessed else None
+
+
+def sound_body(leaf: bytes, body: bytes | None) -> tuple[bytes, str | None]:
+    """The body without the parts that the leaf does not commit to, and what was wrong with it."""
+    if body is None:
+        return entries.encode_body(()), "its body was pruned and is asked for"
+    try:
+        entry = entries.parse_leaf(leaf)
+    except MalformedError:
+        return body, None  # what cannot be read here is the collector's to judge
+    try:
+        parts = entries.parse_body(body)
+    except MalformedError as error:
+        return entries.encode_body(()), f"its stored body is damaged: {error}"
+    try:
+        entries.verify_body(entry, parts)
+    except VerificationError as error:
+        digests = {each.type: each.digest for each in entry.parts}
+        good = [part for part in parts if entries.commit(part.salt, part.content) == digests.get(part.type)]
+        return entries.encode_body(good), f"its stored body is damaged: {error}"
+    return body, None

@@ -1,0 +1,77 @@
+"""A ward for tests: the demo's stage with any broker and scenario, processes that can be killed, and the comparison."""
+
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+from tests.parts import program
+from vitaledger.cli.stage import Stage, json_lines
+
+MOSQUITTO = """\
+listener {port} 127.0.0.1
+allow_anonymous true
+persistence false
+max_queued_messages 0
+"""
+
+
+def free_port() -> int:
+    """A TCP port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Ward(Stage):
+    """The stage, with a broker of choice on a port that stays the same when it is started again."""
+
+    def __init__(self, folder: Path, broker: str, seed: int = 7) -> None:
+        super().__init__(folder, seed)
+        self._broker = broker
+        self._broker_port = free_port()
+
+    def start_broker(self) -> int:
+        if self._broker == "mosquitto":
+            config = self.folder / "mosquitto.conf"
+            config.write_text(MOSQUITTO.format(port=self._broker_port))
+            self._spawn("broker", program("mosquitto"), "-c", str(config))
+        else:
+            self._spawn("broker", "vitaledger-collector", "broker", "--port", str(self._broker_port))
+        self.await_condition("the broker listens", 20, self._listens)
+        return self._broker_port
+
+    def kill(self, name: str) -> None:
+        """Kill a process as a power cut would: it gets no chance to do anything more."""
+        process = self._processes.pop(name)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+    def drain(self) -> None:
+        """Stop the devices, wait until everything is receipted, and stop the gateway and the collector cleanly."""
+        self.stop("devices")
+        self.await_condition("everything receipted", 60, self._receipted)
+        self.stop("gateway")
+        self.stop("collector")
+
+    def history(self) -> dict[str, list[dict[str, object]]]:
+        """The verified history of each device, by the name of its port."""
+        found: dict[str, list[dict[str, object]]] = {}
+        for device in json_lines(self.collector("devices", "--json")):
+            lines = json_lines(self.collector("history", device["chain"], "--json", "--waves"))
+            found.setdefault(device["port"], []).extend(lines)
+        return found
+
+    def _listens(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self._broker_port)) == 0
+
+    def _receipted(self) -> bool:
+        state = json_lines(self.gateway("status", "--json"))[-1]
+        sealed, self._last_size = int(state["size"]), getattr(self, "_last_size", -1)
+        return False if not sealed else int(state["backlog"]) == 0
+
+
+def output_of(*command: str) -> str:
+    """What a command prints."""
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
