@@ -63,7 +63,11 @@ def main() -> int:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=1883, help="0 takes a free port")
     options = parser.parse_args()
-    return serve(options.host, options.port, lambda port: print(port, flush=True))  # noqa: T201
+    try:
+        return serve(options.host, options.port, lambda port: print(port, flush=True))  # noqa: T201
+    except MisuseError as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return error.exit_code
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def init(directory: Path, provider: str, seed: bytes) -> str:
 
 
 def open_ledger(of: Config) -> tuple[Store, Ed25519Signer]:
-    """The store for writing, and the key that signs its ledger; MisuseError where they are not of this configuration."""
+    """The store for writing and the key that signs its ledger; MisuseError where they are not of this configuration."""
     signer = keys.load(of.key_path, of.ledger_origin)
     store = Store.open(of.store_path)
     if (store.provider(), store.ledger_vkey()) != (of.provider, str(signer.vkey)):

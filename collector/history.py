@@ -16,9 +16,11 @@ from collector.reader import ChainRow, LogRow, Position, Reader
 from collector.verified import Look, State, Verdict, VerifiedLog, VerifiedStore
 from vitaledger.entry import GATEWAY_CHAIN, genesis, parse_leaf
 from vitaledger.errors import MalformedError, MisuseError
+from vitaledger.events import Identity
 from vitaledger.opened import Opened
 
 _BATCH = 256
+_LOOK_BACK = 32  # entries in which an identity is looked for; each readings entry names it
 _MAX_ENTRY_MS = 60_000  # an entry closes after 5 s; one that lasts longer is found by its neighbours all the same
 
 
@@ -88,6 +90,22 @@ def _label(log: LogRow, chain: ChainRow) -> str:
     return chain.name if ":sn:" in chain.name else f"{log.gateway}/{chain.name}"
 
 
+def identity(store: VerifiedStore, device: Device) -> Identity | None:
+    """Who the device said it was last, from an entry that holds."""
+    for log_row, chain in reversed(device.chains):
+        log = store.log(log_row)
+        for seen in reversed(list(chain_history(log, chain, Span(), _LOOK_BACK))):
+            event = seen.opened.event if seen.opened else None
+            if isinstance(event, Identity):
+                return event
+            values = seen.opened.values if seen.opened else None
+            if values is not None and values.context.identity is not None:
+                told = next(run(log, chain, values.context.identity, values.context.identity), None)
+                event = told.opened.event if told and told.opened else None
+                return event if isinstance(event, Identity) else None
+    return None
+
+
 def find_device(reader: Reader, text: str) -> Device:
     """The one device that `text` names: its label or micro-chain, its serial number or port, or a part of the label.
 
@@ -113,15 +131,15 @@ def find_device(reader: Reader, text: str) -> Device:
 # -- entries ----------------------------------------------------------------------------------------------------------
 
 
-def history(store: VerifiedStore, device: Device, span: Span) -> Iterator[Seen]:
-    """The entries of a device in a span, log by log, in order of their numbers."""
+def history(store: VerifiedStore, device: Device, span: Span, newest: int | None = None) -> Iterator[Seen]:
+    """The entries of a device in a span, log by log, in order of their numbers; with `newest`, only so many a log."""
     for log, chain in device.chains:
-        yield from chain_history(store.log(log), chain, span)
+        yield from chain_history(store.log(log), chain, span, newest)
 
 
-def chain_history(log: VerifiedLog, chain: ChainRow, span: Span) -> Iterator[Seen]:
+def chain_history(log: VerifiedLog, chain: ChainRow, span: Span, newest: int | None = None) -> Iterator[Seen]:
     """The entries of one micro-chain in a span, in order of their numbers, links between them checked."""
-    for first, last in _runs(log, chain, span):
+    for first, last in _tail(_runs(log, chain, span), newest):
         for seen in run(log, chain, first, last):
             if seen.verdict.state is State.FAILED or span.first_seq is not None or _overlaps(seen, span):
                 yield seen
@@ -141,17 +159,17 @@ def run(log: VerifiedLog, chain: ChainRow, first: int, last: int) -> Iterator[Se
             before, seq = seen.look.hash, place.seq + 1
             yield seen
         if not places:  # one row for a hole, however wide: its width is what a gateway, or a thief, wrote
-            following = _next_place(log, chain, seq, last)
+            following = next_place(log.reader, chain.chain, seq, last)
             end = last if following is None else following.seq - 1
             yield _missing(log, chain, seq, end)
             before, seq = None, end + 1
 
 
-def _next_place(log: VerifiedLog, chain: ChainRow, seq: int, last: int) -> Position | None:
-    """The first position at or behind `seq`, by ever wider looks."""
+def next_place(reader: Reader, chain: int, seq: int, last: int) -> Position | None:
+    """The first position of a micro-chain in seq … last, by ever wider looks: a hole may be of any width."""
     width = _BATCH
     while seq <= last:
-        if found := log.reader.positions(chain.chain, seq, min(seq + width - 1, last)):
+        if found := reader.positions(chain, seq, min(seq + width - 1, last)):
             return found[0]
         seq, width = seq + width, width * 2
     return None
@@ -216,13 +234,25 @@ def _runs(log: VerifiedLog, chain: ChainRow, span: Span) -> list[tuple[int, int]
     return sorted(runs)
 
 
+def _tail(runs: list[tuple[int, int]], newest: int | None) -> list[tuple[int, int]]:
+    """The runs, cut down to the last `newest` seqs."""
+    if newest is None:
+        return runs
+    kept: list[tuple[int, int]] = []
+    for first, last in reversed(runs):
+        if newest > 0:
+            kept.append((max(first, last - newest + 1), last))
+            newest -= last - first + 1
+    return kept[::-1]
+
+
 def _first_after(log: VerifiedLog, chain: ChainRow, wall_ms: int) -> int:
     """The first seq whose entry's clock is later than `wall_ms`; chain.next_seq where none is."""
     low, high = 0, chain.next_seq
     while low < high:
         middle = (low + high) // 2
         # a number that is missing says nothing: the next one does
-        place = _next_place(log, chain, middle, high - 1)
+        place = next_place(log.reader, chain.chain, middle, high - 1)
         if place is None or _clock(log, chain, place) > wall_ms:
             high = middle
         else:

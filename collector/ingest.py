@@ -79,7 +79,8 @@ class Step:
         self._mirrors: dict[int, Mirror] = {}
         self._unmoved: dict[int, LogRow] = {}
         self._aside: dict[str, int] = {}  # gateway → until when, in ms
-        self._load()
+        self._stale = True  # what is in mind may not be what is stored: a step failed
+        self.reload()
 
     @property
     def more(self) -> bool:
@@ -97,33 +98,31 @@ class Step:
         """
         self._aside = {gateway: until for gateway, until in self._aside.items() if until > now_ms}
         taken = [message for message in batch if message.gateway not in self._aside]
+        self.culprit = None
         for _ in range(MAX_REPEATS):
+            if self._stale:
+                self.reload()
             turn = _Turn(now_ms)
+            self._stale = True
             try:
                 with self._store.transaction():
                     self._run(taken, turn)
             except LostSwapError:
                 self.counts.lost_swaps += 1
-                self.reload()
                 continue
-            except BaseException:
-                culprit = self.culprit
-                self.reload()
-                self.culprit = culprit
-                raise
+            self._stale = False
             self._count(turn.counts)
             return self._publishes(turn)
         raise LostSwapError(f"the ledger's head was taken away {MAX_REPEATS} times in a row")
 
     def reload(self) -> None:
         """Forget what was in mind and take up the store as it stands."""
-        self.ledger.load()
-        self._load()
-
-    def _load(self) -> None:
-        self.culprit = None
+        self._stale = True
+        self._store.abandon()
         self._mirrors.clear()
+        self.ledger.load()
         self._unmoved = {row.log: row for row in self._store.unmoved()}
+        self._stale = False
 
     # -- inside the transaction ---------------------------------------------------------------------------------------
 

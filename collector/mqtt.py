@@ -11,7 +11,6 @@ import logging
 import ssl
 import threading
 from itertools import cycle
-from pathlib import Path
 from typing import Any
 
 import paho.mqtt.client as paho
@@ -33,7 +32,7 @@ _VERSIONS = {"5": MQTTProtocolVersion.MQTTv5, "3.1.1": MQTTProtocolVersion.MQTTv
 
 
 class Link:
-    """Connects, and stays connected, from `start` to `stop`."""
+    """Connects, and stays connected, from `start` to `stop`. MisuseError where a file of the configuration is wrong."""
 
     def __init__(self, config: Config, inbox: Inbox) -> None:
         self._config = config
@@ -44,6 +43,7 @@ class Link:
         self._down = threading.Event()
         self._thread = threading.Thread(target=self._supervise, name="mqtt-supervisor", daemon=True)
         self._password = _password(config)
+        self._tls = _tls(config)
 
     @property
     def connected(self) -> bool:
@@ -89,7 +89,7 @@ class Link:
         client.connect(self._config.mqtt.host, self._config.mqtt.port, KEEPALIVE_S, **_clean(version))
         before = set(threading.enumerate())
         client.loop_start()
-        network = set(threading.enumerate()) - before
+        network = [thread for thread in threading.enumerate() if thread not in before and "paho" in thread.name]
         self._client = client
         if self._stop.is_set():
             self._down.set()
@@ -127,11 +127,8 @@ class Link:
         client.max_queued_messages_set(4096)
         if options.user is not None:
             client.username_pw_set(options.user, self._password)
-        if options.ca is not None:
-            context = ssl.create_default_context(cafile=self._config.path(options.ca))
-            if options.cert is not None and options.key is not None:
-                context.load_cert_chain(self._config.path(options.cert), self._config.path(options.key))
-            client.tls_set_context(context)
+        if self._tls is not None:
+            client.tls_set_context(self._tls)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
@@ -172,8 +169,21 @@ def _clean(version: MQTTProtocolVersion) -> dict[str, Any]:
 def _password(config: Config) -> str | None:
     if config.mqtt.password_file is None:
         return None
-    path: Path = config.path(config.mqtt.password_file)
+    path = config.path(config.mqtt.password_file)
     try:
         return path.read_text("utf-8").rstrip("\n")
     except OSError as error:
         raise MisuseError(f"{path}: cannot read the password: {error.strerror}") from error
+
+
+def _tls(config: Config) -> ssl.SSLContext | None:
+    options = config.mqtt
+    if options.ca is None:
+        return None
+    try:
+        context = ssl.create_default_context(cafile=config.path(options.ca))
+        if options.cert is not None and options.key is not None:
+            context.load_cert_chain(config.path(options.cert), config.path(options.key))
+    except OSError as error:
+        raise MisuseError(f"[mqtt] ca, cert or key cannot be used: {error}") from error
+    return context

@@ -49,37 +49,44 @@ class Worker:
 
     def run(self) -> None:
         """Work until stopped."""
+        batch: list[Message] = []
         while not self._stop.is_set():
             self.came_round = time.monotonic()
             try:
-                self._turn()
-            except Exception:
-                _log.exception("the ingest loop failed, and goes on")
-                self._stop.wait(IDLE_S)
+                batch = batch or self._take()
+                self._process(batch)
+                batch = []
+            except Exception:  # noqa: BLE001  the outermost loop: log, leave out whom it failed on, go on
+                _log.exception("a ledger step failed")
+                batch = self._without_culprit(batch)
 
-    def _turn(self) -> None:
-        more = self._step.more
-        due = 0.0 if more or self.stepped is None else self.stepped + self._step_s
-        batch = self._inbox.take(due, 0.0 if more else IDLE_S)
-        if batch or more:
-            self._process(batch)
+    def _take(self) -> list[Message]:
+        if self._step.more:
+            return self._inbox.take(0.0, 0.0)
+        due = 0.0 if self.stepped is None else self.stepped + self._step_s
+        return self._inbox.take(due, IDLE_S)
 
     def _process(self, batch: list[Message]) -> None:
-        while True:
-            now_ms = time.time_ns() // 1_000_000
-            try:
-                answers = self._step.process(batch, now_ms)
-                break
-            except Exception:
-                # the outermost loop for one batch: who broke it is left out, so that nobody else waits
-                culprit = self._step.culprit
-                if culprit is None:
-                    raise
-                _log.exception("gateway %s is set aside for a minute: its message or log broke a step", culprit)
-                self._step.set_aside(culprit, now_ms)
+        if not batch and not self._step.more:
+            return
+        answers = self._step.process(batch, _now_ms())
         self.stepped = time.monotonic()
         for answer in answers:
             self._publish(answer)
+
+    def _without_culprit(self, batch: list[Message]) -> list[Message]:
+        """The batch to repeat: `Step.process` leaves out who is set aside. Where nobody is to blame, nothing."""
+        culprit = self._step.culprit
+        if culprit is None:
+            self._stop.wait(IDLE_S)
+            return []
+        _log.error("gateway %s is set aside for a minute", culprit)
+        self._step.set_aside(culprit, _now_ms())
+        return batch
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def run(config: Config, *, ready: Callable[[int], None] | None = None, stop: threading.Event | None = None) -> int:

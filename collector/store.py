@@ -94,6 +94,7 @@ class Store(Reader):
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All or nothing; durable when it returns."""
+        self.abandon()
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -103,6 +104,11 @@ class Store(Reader):
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise
+
+    def abandon(self) -> None:
+        """End a transaction whose own rollback failed, so that nothing is read that was never committed."""
+        if self._db.in_transaction:
+            self._db.execute("ROLLBACK")
 
     # -- the ledger ---------------------------------------------------------------------------------------------------
 

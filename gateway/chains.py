@@ -21,6 +21,7 @@ from threading import Lock
 from gateway.draft import Draft
 from vitaledger.entry import Clock, chain_name
 from vitaledger.events import Identity
+from vitaledger.marks import GapReason
 
 MAX_CHAINS = 64
 MAX_WAITING = 512
@@ -38,6 +39,7 @@ class Claim:
 class _Known:
     last: Clock | None  # of the last byte or reading that was handed over to be sealed
     last_reading: Clock | None
+    stored: bool  # by a run before
     begun: bool = False  # whether this run has written to it
     identity: Identity | None = None
 
@@ -57,9 +59,9 @@ class Chains:
         max_chains: int = MAX_CHAINS,
         max_waiting: int = MAX_WAITING,
     ) -> None:
-        self.clean = clean
+        self._clean = clean
         self._max_chains, self._max_waiting = max_chains, max_waiting
-        self._known = {chain: _Known(last, last) for chain, last in known.items()}
+        self._known = {chain: _Known(last, last, stored=True) for chain, last in known.items()}
         self._owners: dict[str, str] = {}
         self._waiting: list[tuple[str, Draft]] = []
         self._waiting_of: Counter[str] = Counter()
@@ -82,11 +84,11 @@ class Chains:
             if name not in self._known:
                 if len(self._known) >= self._max_chains:
                     return None
-                self._known[name] = _Known(None, None)
+                self._known[name] = _Known(None, None, stored=False)
             self._owners[name] = port
             return Claim(name, also_on)
 
-    def hold(self, chain: str, port: str) -> bool:
+    def keep(self, chain: str, port: str) -> bool:
         """Take a chain that the port had before; False where another port has it by now."""
         with self._lock:
             self._release(port)
@@ -101,12 +103,14 @@ class Chains:
         for chain in [chain for chain, owner in self._owners.items() if owner == port]:
             del self._owners[chain]
 
-    def begin(self, chain: str) -> bool:
-        """Whether nothing was written to the chain in this run; from now on something is."""
+    def begin(self, chain: str) -> GapReason | None:
+        """Why the chain has a gap before its first entry in this run; None where this is not the first."""
         with self._lock:
             known = self._known[chain]
-            first, known.begun = not known.begun, True
-            return first
+            if known.begun:
+                return None
+            known.begun = True
+            return GapReason.CRASH if known.stored and not self._clean else GapReason.START
 
     def last(self, chain: str, *, reading: bool = False) -> Clock | None:
         """The time of the last byte or reading (`reading`: only of readings) sealed or on its way to be sealed."""
@@ -115,19 +119,22 @@ class Chains:
             return known.last_reading if reading else known.last
 
     def advance(self, chain: str, clock: Clock, *, reading: bool) -> None:
-        """Bytes or readings up to `clock` were put."""
+        """Bytes or readings up to `clock` were put. Within a boot the time never goes back."""
         with self._lock:
             known = self._known[chain]
-            known.last = clock
+            known.last = _later(known.last, clock)
             if reading:
-                known.last_reading = clock
+                known.last_reading = _later(known.last_reading, clock)
 
-    def renew_identity(self, chain: str, identity: Identity) -> bool:
-        """Whether `identity` is news on this chain in this run; from now on it is known."""
+    def is_news(self, chain: str, identity: Identity) -> bool:
+        """Whether the chain's newest identity entry of this run says something else, or there is none."""
         with self._lock:
-            known = self._known[chain]
-            news, known.identity = known.identity != identity, identity
-            return news
+            return self._known[chain].identity != identity
+
+    def renew_identity(self, chain: str, identity: Identity) -> None:
+        """An identity entry was put."""
+        with self._lock:
+            self._known[chain].identity = identity
 
     def has_identity(self, chain: str) -> bool:
         """Whether the chain has an identity entry of this run."""
@@ -154,3 +161,7 @@ class Chains:
             waiting, self._waiting = self._waiting, []
             self._waiting_of.clear()
             return [draft for _, draft in waiting]
+
+
+def _later(one: Clock | None, other: Clock) -> Clock:
+    return one if one is not None and one.boot_id == other.boot_id and one.boot_ms > other.boot_ms else other

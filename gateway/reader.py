@@ -44,7 +44,7 @@ class Rows:
     def checkpoint(self) -> bytes | None:
         """The newest signed checkpoint, a note; None before the first commit."""
         row = self._db.execute("SELECT checkpoint FROM head").fetchone()
-        return None if row is None else bytes(row[0])
+        return None if row is None else _blob(row[0], "checkpoint")
 
     def head(self) -> Checkpoint | None:
         """The same, read and not verified."""
@@ -65,7 +65,7 @@ class Rows:
     def seal_note(self) -> note.Note | None:
         """The seal's note, not verified."""
         row = self._db.execute("SELECT seal FROM head").fetchone()
-        return None if row is None else note.parse(bytes(row[0]))
+        return None if row is None else note.parse(_blob(row[0], "seal"))
 
     def seal(self) -> Seal | None:
         """What the seal says, not verified."""
@@ -95,7 +95,7 @@ class Rows:
     def full_tile(self, level: int, n: int) -> bytes | None:
         """A full tile, or None where it is not stored."""
         row = self._db.execute("SELECT hashes FROM tiles WHERE level = ? AND n = ?", (level, n)).fetchone()
-        return None if row is None else bytes(row[0])
+        return None if row is None else _blob(row[0], f"tile {level}/{n}")
 
     def tile(self, level: int, n: int, width: int) -> bytes:
         """The first `width` hashes of a tile; full tiles are stored, partial ones are made from what is below them."""
@@ -197,3 +197,9 @@ class Reader(Rows):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _blob(value: object, what: str) -> bytes:
+    if not isinstance(value, bytes):
+        raise VerificationError(f"{what}: expected bytes, found {type(value).__name__}")
+    return value

@@ -18,7 +18,7 @@ from vitaledger.keys import Verifier
 
 @dataclass(frozen=True, slots=True)
 class VerifiedReceipt:
-    """A receipt that was verified, made by `verify_receipt` alone. The collector holds entries [0, size).
+    """A receipt that was verified, made by `verify_receipt`. The collector holds entries [0, size).
 
     `ledger_note` is the signed ledger checkpoint, verbatim; `stated_ms` the collector's time of the statement.
     """
@@ -47,6 +47,20 @@ def verify_receipt(
         VerificationError: another kind or origin, or a proof or signature that does not hold.
         ForkError: all holds, and the root is not ours: the collector has custody of another log than this.
     """
+    receipt = open_receipt(statement_bytes, proof_bytes, origin, ledger_key)
+    own = root_at(receipt.size)
+    if own is None:
+        raise ForkError(f"receipt: the collector has custody of {receipt.size} entries of {origin}, this log has fewer")
+    if own != receipt.root:
+        raise ForkError(
+            f"receipt: root of {origin} at size {receipt.size}: expected {own.hex()[:16]}…, "
+            f"found {receipt.root.hex()[:16]}…"
+        )
+    return receipt
+
+
+def open_receipt(statement_bytes: bytes, proof_bytes: bytes, origin: str, ledger_key: Verifier) -> VerifiedReceipt:
+    """Check all of a receipt but that its root is the log's own; who calls this compares that."""
     said = statement.decode(statement_bytes)
     if not isinstance(said, statement.Custody):
         raise VerificationError(f"receipt: expected a custody statement, found {type(said).__name__.lower()}")
@@ -54,13 +68,6 @@ def verify_receipt(
         raise VerificationError(f"receipt: expected custody of {origin}, found that of {said.origin}")
     found = proof.parse(proof_bytes)
     signed = proof.verify(found, merkle.leaf_hash(statement_bytes), [ledger_key])
-    own = root_at(said.size)
-    if own is None:
-        raise ForkError(f"receipt: the collector has custody of {said.size} entries of {origin}, this log has fewer")
-    if own != said.root:
-        raise ForkError(
-            f"receipt: root of {origin} at size {said.size}: expected {own.hex()[:16]}…, found {said.root.hex()[:16]}…"
-        )
     head = signed.checkpoint
     return VerifiedReceipt(
         said.size,

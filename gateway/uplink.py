@@ -23,7 +23,7 @@ Inputs are calls, each with `now` (monotonic seconds); outputs are lists of acti
     receipt                    | verified (gateway.receipts), then saved; else alarm, and it is forgotten
 
     output                     | rule
-    anchors                    | one in flight; the newest, every `anchor_s`, where the log has grown or a receipt is due
+    anchors                    | one in flight; the newest, every `anchor_s`, where the log grew or a receipt is due
     entries                    | at most 16 messages in flight (fewer after a loss), live entries first, then the
                                | backlog from the front; only entries in [custody, witnessed) not known to be stored
     one message                | entries of one tile, at most 64 KiB; begins at a tile boundary or at the end of a
@@ -46,6 +46,7 @@ from vitaledger import entry as entries
 from vitaledger import messages, witness
 from vitaledger.checkpoint import Checkpoint, open_checkpoint, parse_unverified
 from vitaledger.errors import ForkError, MalformedError, VerificationError, VitaledgerError
+from vitaledger.events import LedgerHead
 from vitaledger.keys import Verifier
 from vitaledger.messages import (
     CHECKPOINT_ANSWER,
@@ -157,8 +158,8 @@ class _Anchor:
 class Uplink:
     """The state machine. Create one for each start of the program.
 
-    custody: size of the newest receipt that is stored. first_id: any number; different at each start, so that answers
-    to an earlier run are not taken for answers to this one.
+    custody, ledger: size of the newest receipt that is stored, and the ledger's head in it. first_id: any number;
+    different at each start, so that answers to an earlier run are not taken for answers to this one.
     """
 
     origin: str
@@ -166,6 +167,7 @@ class Uplink:
     ledger_key: Verifier
     log: LogView
     custody: int = 0
+    ledger: LedgerHead | None = None
     anchor_s: float = 10.0
     first_id: int = 1
     state: State = State.OFFLINE
@@ -373,14 +375,32 @@ class Uplink:
             return self._problem("receipt", f"{error}; it is not stored")
         except (VerificationError, MalformedError) as error:
             return self._problem("receipt", f"a wrong receipt came and is not stored: {error}")
+        if wrong := self._wrong_ledger(receipt):
+            return self._problem("receipt", wrong)
         self._problems.pop("receipt", None)
         self._problems.pop("down/receipt", None)
+        if self.ledger is None or receipt.ledger.size > self.ledger.size:
+            self.ledger = receipt.ledger
         if receipt.size <= self.custody:
             return []
         self.custody = receipt.size
         if self._stored is not None:
             self._stored = add(self._stored, (0, receipt.size))
         return [SaveReceipt(receipt)]
+
+    def _wrong_ledger(self, receipt: VerifiedReceipt) -> str | None:
+        """Why a receipt's ledger is not the one that was seen before. A late duplicate of an old receipt is fine."""
+        seen, new = self.ledger, receipt.ledger
+        if seen is None or new.size > seen.size or (new.size < seen.size and receipt.size <= self.custody):
+            return None
+        if new.size < seen.size:
+            return (
+                f"the provider ledger {new.origin} went back from {seen.size} to {new.size} statements: it was "
+                "restored; its receipt is not stored"
+            )
+        if new.root != seen.root:
+            return f"the provider ledger {new.origin} has two roots at {new.size} statements; the receipt is not stored"
+        return None
 
     # -- sending -----------------------------------------------------------------------------------------------------
 

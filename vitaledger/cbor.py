@@ -52,7 +52,10 @@ def encode(item: Item) -> bytes:
         _check(item, "item", 0)
     except MalformedError as error:
         raise MisuseError(f"cannot encode: {error}") from None
-    return cbor2.dumps(item)
+    try:
+        return cbor2.dumps(item)
+    except UnicodeEncodeError as error:  # half a surrogate pair
+        raise MisuseError(f"cannot encode: {error}") from None
 
 
 def decode(data: bytes, what: str = "CBOR item") -> Item:

@@ -189,10 +189,10 @@ def _wrong_runs(found: Sequence[Run[M]], length: int, what: str) -> str | None:
 
 
 def _wrong_series(series: Series) -> str | None:
-    nulls = [n for n, value in enumerate(series.values) if value is None]
-    covered = [n for first, count, _ in series.absences for n in range(first, min(first + count, len(series.values)))]
     if wrong := _wrong_runs(series.absences, len(series.values), "absence"):
         return wrong
+    nulls = [n for n, value in enumerate(series.values) if value is None]
+    covered = [n for first, count, _ in series.absences for n in range(first, first + count)]
     if nulls != covered:
         return f"{series.handle}: the absences do not cover exactly the nulls"
     return _wrong_runs(series.quality, len(series.values), "quality")

@@ -213,7 +213,13 @@ def parse_body(body: bytes) -> tuple[Part, ...]:
 
 
 def encode_body(parts: Sequence[Part]) -> bytes:
-    """Write a body, for instance one from which parts were withheld."""
+    """Write a body, for instance one from which parts were withheld.
+
+    Raises:
+        MisuseError: the parts do not ascend by type, or one is out of its bounds.
+    """
+    if wrong := _ascending(parts):
+        raise MisuseError(f"body: {wrong}")
     return _BODY.encode(tuple(parts))
 
 

@@ -29,6 +29,7 @@ from vitaledger import __version__, chain, merkle, proof, statement
 from vitaledger.checkpoint import Checkpoint, SignedCheckpoint, open_checkpoint
 from vitaledger.entry import (
     GATEWAY_CHAIN,
+    MAX_CHAIN,
     Entry,
     Part,
     PartType,
@@ -44,19 +45,20 @@ from vitaledger.keys import verifier_of
 from vitaledger.note import parse_vkey
 from vitaledger.opened import Opened, open_entry
 from vitaledger.policy import Policy
+from vitaledger.shape import Shape, text, uint
 from vitaledger.text import base64_decode, base64_encode
 
 T = TypeVar("T")
 FORMAT = 1
 MANIFEST = "manifest.json"
-_CLAIMS = {
-    "vitaledger-evidence": int,
-    "origin": str,
-    "chain": str,
-    "first": int,
-    "last": int,
-    "exported": str,
-    "by": str,
+_CLAIMS: dict[str, Shape[Any]] = {
+    "vitaledger-evidence": uint(),
+    "origin": text(1, 255),
+    "chain": text(1, MAX_CHAIN),
+    "first": uint(),
+    "last": uint(),
+    "exported": text(0, 256),
+    "by": text(0, 256),
 }
 
 
@@ -138,16 +140,7 @@ def build(
     anchored = statement.decode(anchor.statement)
     if not isinstance(anchored, statement.Anchor):
         raise MisuseError(f"evidence: expected an anchor statement, found {type(anchored).__name__}")
-    manifest = {
-        "vitaledger-evidence": FORMAT,
-        "origin": claim.origin,
-        "chain": claim.chain,
-        "first": claim.first,
-        "last": claim.last,
-        "exported": claim.exported,
-        "by": claim.by,
-    }
-    files = {MANIFEST: (json.dumps(manifest, ensure_ascii=False, indent=1) + "\n").encode()}
+    files = {MANIFEST: _manifest(claim)}
     for entry in shown:
         stem = _stem(entry.index)
         files[f"{stem}.leaf"] = entry.leaf
@@ -160,6 +153,19 @@ def build(
         lines = [f"{base64_encode(each)}\n" for each in (after.root, *after.consistency)]
         files["ledger/after.consistency"] = "".join(lines).encode()
     return files
+
+
+def _manifest(claim: Claim) -> bytes:
+    manifest = {
+        "vitaledger-evidence": FORMAT,
+        "origin": claim.origin,
+        "chain": claim.chain,
+        "first": claim.first,
+        "last": claim.last,
+        "exported": claim.exported,
+        "by": claim.by,
+    }
+    return (json.dumps(manifest, ensure_ascii=False, indent=1) + "\n").encode()
 
 
 def _stem(index: int) -> str:
@@ -182,14 +188,17 @@ def verify(files: Mapping[str, bytes], policy: Policy) -> Verified:
     """
     left = dict(files)
     claim = _claim(_take(left, MANIFEST))
-    ledger, anchor, _ = _statement(left, "ledger/anchor", statement.Anchor, policy)
-    same, enrolment, _ = _statement(left, "ledger/enrolment", statement.Enrolment, policy)
+    ledger, anchor, anchored_at = _statement(left, "ledger/anchor", statement.Anchor, policy)
+    same, enrolment, enrolled_at = _statement(left, "ledger/enrolment", statement.Enrolment, policy)
     _same_ledger("ledger/enrolment.tlog-proof", same, ledger)
     if enrolment.origin != claim.origin:
         raise VerificationError(
             f"ledger/enrolment.statement: enrols {enrolment.origin}; the manifest speaks of {claim.origin}"
         )
-    key = verifier_of(parse_vkey(enrolment.vkey))
+    if enrolled_at > anchored_at:
+        raise VerificationError(f"ledger/enrolment.statement: at {enrolled_at}, behind the anchor at {anchored_at}")
+    with _of("ledger/enrolment.statement"):
+        key = verifier_of(parse_vkey(enrolment.vkey))
     with _of("ledger/anchor.statement"):
         head = open_checkpoint(anchor.checkpoint, [key]).checkpoint
     if head.origin != claim.origin:
@@ -223,20 +232,22 @@ def _take(left: dict[str, bytes], name: str) -> bytes:
 def _claim(data: bytes) -> Claim:
     try:
         found: Any = json.loads(data.decode())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise MalformedError(f"{MANIFEST}: not JSON: {error}") from None
     if not isinstance(found, dict) or set(found) != set(_CLAIMS):
         raise MalformedError(f"{MANIFEST}: expected the keys {', '.join(_CLAIMS)}")
-    for key, kind in _CLAIMS.items():
-        if type(found[key]) is not kind:
-            raise MalformedError(f"{MANIFEST}: {key}: expected {kind.__name__}, found {found[key]!r}")
+    for key, shape in _CLAIMS.items():
+        shape.parse(found[key], f"{MANIFEST}: {key}")
     if found["vitaledger-evidence"] != FORMAT:
         raise MalformedError(
             f"{MANIFEST}: format {found['vitaledger-evidence']}; version {__version__} of this program knows {FORMAT}"
         )
     if not 0 <= found["first"] <= found["last"]:
         raise MalformedError(f"{MANIFEST}: entries {found['first']} to {found['last']} are no run")
-    return Claim(*(found[key] for key in ("origin", "chain", "first", "last", "exported", "by")))
+    claim = Claim(*(found[key] for key in ("origin", "chain", "first", "last", "exported", "by")))
+    if _manifest(claim) != data:  # a key twice, say, of which each reader might believe another
+        raise MalformedError(f"{MANIFEST}: expected each key once, in order, spaced as `build` writes it")
+    return claim
 
 
 @contextmanager

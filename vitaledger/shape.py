@@ -27,7 +27,8 @@ from vitaledger import cbor
 from vitaledger.cbor import INT_MAX, INT_MIN, Item
 from vitaledger.errors import MalformedError, MisuseError
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+# what could forge a line on the terminal of whoever reads it: controls, line separators, changes of direction
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 T = TypeVar("T")
 E = TypeVar("E", bound=IntEnum)
 F = TypeVar("F", bound=IntFlag)
@@ -69,8 +70,14 @@ class Shape(Generic[T]):
 
 
 def _found(item: object) -> str:
-    shown = f"{len(item)} bytes" if isinstance(item, bytes) else repr(item)
-    return shown if len(shown) <= 60 else f"{type(item).__name__} {shown[:40]}…"
+    if isinstance(item, bytes):
+        return f"{len(item)} bytes"
+    if item is None or type(item) is str or (type(item) is int and INT_MIN <= item <= INT_MAX):
+        shown = repr(item)
+        return shown if len(shown) <= 60 else f"{type(item).__name__} {shown[:40]}…"
+    if type(item) is int:
+        return "one outside ±2⁶³"
+    return type(item).__name__  # anything that a general library makes: its repr may be huge, or fail
 
 
 def uint(least: int = 0, most: int = INT_MAX) -> Shape[int]:
@@ -168,6 +175,9 @@ def numbers(*, nulls: bool = False, most: int = 65_536) -> Shape[Any]:
     def parse(item: Item, where: str) -> tuple[int | None, ...]:
         if type(item) is not list or len(item) > most or not set(map(type, item)) <= allowed:
             raise MalformedError(f"{where}: expected at most {most} integers{' or nulls' if nulls else ''}")
+        found = [n for n in item if isinstance(n, int)] or [0]
+        if min(found) < INT_MIN or max(found) > INT_MAX:
+            raise MalformedError(f"{where}: integer outside ±2⁶³")
         return tuple(item)  # type: ignore[arg-type]
 
     return Shape(parse, list)
@@ -218,13 +228,15 @@ def record(
 def union(records: Mapping[int, tuple[type[Any], Shape[Any]]], what: str) -> Shape[Any]:
     """One of several tagged records, told apart by the number that stands first."""
     tags = {of: tag for tag, (of, _) in records.items()}
+    number = uint()
 
     def parse(item: Item, where: str) -> object:
-        if type(item) is not list or not item or type(item[0]) is not int:
+        if type(item) is not list or not item:
             raise MalformedError(f"{where}: expected an array that begins with the number of a {what}")
-        if item[0] not in records:
-            raise MalformedError(f"{where}: unknown {what} {item[0]}; a newer version may know it")
-        return records[item[0]][1].parse(item, where)
+        tag = number.parse(item[0], f"{where}: number of a {what}")
+        if tag not in records:
+            raise MalformedError(f"{where}: unknown {what} {tag}; a newer version may know it")
+        return records[tag][1].parse(item, where)
 
     def dump(value: object) -> Item:
         if type(value) not in tags:

@@ -99,7 +99,7 @@ class Finding(Record):
 
 Statement = Anchor | Custody | Enrolment | Revocation | Succession | Loss | Finding
 
-_AT = uint()
+_AT = _NUMBER = uint()
 _ORIGIN: Shape[str] = text(1, 255)
 _REASON: Shape[str] = text(0, 512)
 _NOTE: Shape[bytes] = blob(1, MAX_NOTE)
@@ -119,10 +119,11 @@ _BARE: Shape[Statement] = union(
 
 def _versioned() -> Shape[Statement]:
     def parse(item: Any, where: str) -> Statement:  # noqa: ANN401  what comes off the wire
-        if type(item) is not list or not item or type(item[0]) is not int:
+        if type(item) is not list or not item:
             raise MalformedError(f"{where}: expected an array that begins with a version")
-        if item[0] != VERSION:
-            raise MalformedError(f"{where}: version {item[0]}; this program knows version {VERSION}")
+        version = _NUMBER.parse(item[0], f"{where}: version")
+        if version != VERSION:
+            raise MalformedError(f"{where}: version {version}; this program knows version {VERSION}")
         return _BARE.parse(item[1:], where)
 
     def dump(value: Statement) -> Any:  # noqa: ANN401

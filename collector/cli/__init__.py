@@ -1,1 +1,45 @@
-"""..."""
+"""The command `vitaledger-collector`: run the collector, enrol gateways, and look at what it has, verified."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from collector.cli.common import Context, readable
+from collector.cli.devices import devices, gateways
+from collector.cli.export import export
+from collector.cli.history import history
+from collector.cli.service import broker, enroll, init, run
+from collector.cli.status import status
+from collector.cli.verify import verify
+from vitaledger import __version__
+from vitaledger.errors import VitaledgerError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="vitaledger-collector")
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The configuration; default: ./collector.toml, then /etc/vitaledger/collector.toml.",
+)
+@click.pass_context
+def cli(context: click.Context, config_file: Path | None) -> None:
+    """The provider's side: takes what gateways send, keeps the ledger, shows readings and verifies each."""
+    context.obj = Context(config_file)
+
+
+for _command in (run, init, enroll, gateways, devices, history, export, verify, status, broker):
+    cli.add_command(_command)
+
+
+def main() -> None:
+    """Run the command line. Exit 0: good; 1: verification failed; 2: malformed input or misuse."""
+    try:
+        with readable():
+            cli()
+    except VitaledgerError as error:
+        click.echo(f"vitaledger-collector: {error}", err=True)
+        sys.exit(error.exit_code)

@@ -95,9 +95,11 @@ def declares(subject: Subject) -> None:
     if any(not values for values in driver.OPTIONS.values()):
         raise ConformanceError("declares", "an option without accepted values has no default")
     made = subject.make()
-    for handle, declared in (*made.signals.items(), *made.waves.items()):
-        if declared.handle != handle or not handle.isascii():
-            raise ConformanceError("declares", f"{handle!r} is declared as {declared.handle!r}")
+    said = {handle: signal.handle for handle, signal in made.signals.items()}
+    said |= {handle: wave.handle for handle, wave in made.waves.items()}
+    for handle, other in said.items():
+        if other != handle or not handle.isascii():
+            raise ConformanceError("declares", f"{handle!r} is declared as {other!r}")
     if set(made.signals) & set(made.waves):
         raise ConformanceError("declares", "a signal and a wave have one handle")
     try:
@@ -180,12 +182,12 @@ def resync(subject: Subject) -> None:
 def reopened(subject: Subject) -> None:
     """Check that half a frame is forgotten when the line is opened again."""
     good = b"".join(subject.frames)
-    wanted = readings(subject.make().receive(good, NOW_US))
+    wanted = _told(subject.make().receive(good, NOW_US))
     for cut in range(1, min(len(subject.frames[0]), 200)):
         driver = subject.make()
         driver.receive(subject.frames[0][:cut], NOW_US)
         driver.opened(NOW_US)
-        if readings(driver.receive(good, NOW_US)) != wanted:
+        if _told(driver.receive(good, NOW_US)) != wanted:
             raise ConformanceError("reopened", f"{cut} bytes of before are still there after opened()")
 
 
@@ -209,6 +211,10 @@ RULES: Mapping[str, Callable[[Subject], None]] = {
 def readings(events: Sequence[Event]) -> list[Key]:
     """What the readings among `events` say, without their times."""
     return [(e.handle, e.value, e.absence, e.quality) for e in events if isinstance(e, Reading)]
+
+
+def _told(events: Sequence[Event]) -> list[Event]:
+    return [event for event in events if isinstance(event, Reading | FrameErrors)]
 
 
 def joined(events: Sequence[Event]) -> Joined:
@@ -235,17 +241,21 @@ def _check_events(rule: str, driver: Driver, events: Sequence[Event], now_us: in
         if not isinstance(event, Identity) and event.at_us != now_us:
             raise ConformanceError(rule, f"{event!r} does not bear the time of the call, {now_us}")
         if isinstance(event, Reading):
-            if event.handle not in driver.signals:
-                raise ConformanceError(rule, f"handle {event.handle!r} is not declared")
-            if (event.value is None) == (event.absence is None):
-                raise ConformanceError(rule, f"{event!r} has to have either a value or a reason why not")
-            if event.value is not None and type(event.value) is not int:
-                raise ConformanceError(rule, f"{event!r}: a value is an int, scaled by the signal's exponent")
+            _check_reading(rule, driver, event)
         elif isinstance(event, Samples):
             if event.handle not in driver.waves:
                 raise ConformanceError(rule, f"wave {event.handle!r} is not declared")
             if not event.samples:
                 raise ConformanceError(rule, f"{event!r} is empty")
+
+
+def _check_reading(rule: str, driver: Driver, reading: Reading) -> None:
+    if reading.handle not in driver.signals:
+        raise ConformanceError(rule, f"handle {reading.handle!r} is not declared")
+    if (reading.value is None) == (reading.absence is None):
+        raise ConformanceError(rule, f"{reading!r} has to have either a value or a reason why not")
+    if reading.value is not None and type(reading.value) is not int:
+        raise ConformanceError(rule, f"{reading!r}: a value is an int, scaled by the signal's exponent")
 
 
 def _pieces(data: bytes, size: int) -> Iterator[bytes]:

@@ -91,7 +91,7 @@ def parse(line: bytes) -> Line:
         BadLineError: "format" where it is no ASCII-1 at all, "field" where a field is damaged, "length" where its end
             (EXC) is missing.
     """
-    if not START.match(line) or not line.isascii():
+    if not START.match(line) or not line.isascii() or b"=" not in line:
         raise BadLineError("format")
     text = line.decode("ascii")
     values: dict[str, int | None] = {}

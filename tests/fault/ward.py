@@ -4,11 +4,11 @@ from fractions import Fraction
 from pathlib import Path
 from random import Random
 
-from collector import keys, ledger
+from collector import ledger
 from collector.ingest import Message, Publish, Step
 from collector.reader import FILE_NAME
 from collector.store import Store
-from vitaledger import events, merkle, messages, proof, statement, witness
+from vitaledger import events, merkle, messages, proof, witness
 from vitaledger.chain import follow, start
 from vitaledger.checkpoint import Checkpoint, sign_checkpoint
 from vitaledger.content import (
@@ -23,7 +23,7 @@ from vitaledger.content import (
 )
 from vitaledger.entry import GATEWAY_CHAIN, Clock, Kind, PartType, entry_hash, parse_leaf, seal
 from vitaledger.events import ChainHead, Heads, Identity, LedgerHead
-from vitaledger.keys import Ed25519Signer
+from vitaledger.keys import Ed25519Signer, verifier_of
 from vitaledger.marks import Absence, Category, Check, Direction, Provenance, Sureness, Use
 from vitaledger.messages import ENTRIES, Entries, Sealed
 from vitaledger.statement import Enrolment
@@ -95,7 +95,9 @@ class Gateway:
 
     def state_heads(self) -> int:
         named = tuple(self.heads[name] for name in sorted(self.heads))
-        return self.seal(Kind.GATEWAY_EVENT, GATEWAY_CHAIN, [(PartType.EVENT, events.encode(Heads(named, self.ledger)))])
+        return self.seal(
+            Kind.GATEWAY_EVENT, GATEWAY_CHAIN, [(PartType.EVENT, events.encode(Heads(named, self.ledger)))]
+        )
 
     def checkpoint(self, size: int | None = None) -> bytes:
         size = self.size if size is None else size
@@ -135,10 +137,9 @@ class Ward:
         self.step: Step | None = None
 
     def enroll(self, gateway: Gateway) -> None:
+        self.ledger.load()
         with self.store.transaction():
-            index = self.ledger.append(
-                Enrolment(self.now_ms, gateway.name, gateway.origin, str(gateway.signer.vkey))
-            )
+            index = self.ledger.append(Enrolment(self.now_ms, gateway.name, gateway.origin, str(gateway.signer.vkey)))
             self.store.add_log(gateway.name, gateway.origin, str(gateway.signer.vkey), index)
             self.ledger.seal()
         self.gateways.append(gateway)
@@ -156,15 +157,11 @@ class Ward:
                 gateway = next(gateway for gateway in self.gateways if gateway.name == each.gateway)
                 gateway.receipts.append(receipt)
                 head = proof.verify(proof.parse(receipt.proof), merkle.leaf_hash(receipt.statement), [self.verifier])
-                gateway.ledger = LedgerHead(
-                    head.checkpoint.origin, head.checkpoint.size, head.checkpoint.root
-                )
+                gateway.ledger = LedgerHead(head.checkpoint.origin, head.checkpoint.size, head.checkpoint.root)
         return answers
 
     @property
     def verifier(self):
-        from vitaledger.keys import verifier_of
-
         return verifier_of(self.signer.vkey)
 
     def close(self) -> None:
@@ -196,14 +193,29 @@ def make_ward(folder: Path, entries: int = 300, seed: int = 1, *, tail: int = 5)
         for _ in range(tail):
             gateway.now_ms += 5_000
             gateway.readings(chains[0])
-        anchor = gateway.anchor()
-        ward.process([anchor])
-        gateway.sent = min(gateway.sent, gateway.size)
-        behind = gateway.size - tail // 2
-        messages_ = gateway.entries(gateway.size)
-        del behind
-        ward.process(messages_)
+        ward.process([gateway.anchor(), *gateway.entries()])
     return ward
 
 
-__all__ = ["DEVICES", "Gateway", "Ward", "keys", "make_ward", "statement"]
+def add_oddities(ward: Ward) -> None:
+    """What a store can hold besides: findings, a log with a hole, claims and refusals."""
+    odd = ward.gateways[1]
+    odd.append(b"\x9f of no format that is known", b"\x80 nor this", track=False)
+    entry = parse_leaf(odd.sealed[-3][0])  # sealed again: a number that was there
+    odd.append(
+        *seal(Kind.DEVICE_EVENT, entry.chain, entry.seq, entry.prev, entry.clock, [(4, b"")], [bytes(16)]), track=False
+    )
+    odd.readings(DEVICES[1][0])
+    hole = Gateway("g3", 77)
+    ward.enroll(hole)
+    for _ in range(540):
+        hole.now_ms += 1_000
+        hole.readings("nonin:port:bed-9", 2)
+    ward.process([odd.anchor(), *odd.entries(), hole.anchor()])
+    first, _, last = hole.entries()
+    ward.process([first, last])
+    status = messages.STATUS.encode(messages.Status(1, bytes(16), bytes(16), "0.1.0", odd.size, 3))
+    health = messages.HEALTH.encode(messages.Health(0, None, 10**9, 4, 3))
+    ward.process(
+        [Message("g2", "up/status", status), Message("g2", "up/health", health), Message("g2", "up/entries", b"?")]
+    )

@@ -65,6 +65,8 @@ def read_zip(path: Path) -> dict[str, bytes]:
         with zipfile.ZipFile(path) as archive:
             for info in archive.infolist():
                 total += info.file_size
+                if info.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+                    raise MalformedError(f"{path}: {info.filename}: packed in a way that evidence is not")
                 if info.filename in files or info.file_size > MAX_FILE or total > MAX_TOTAL:
                     raise MalformedError(f"{path}: {info.filename}: twice, or larger than evidence can be")
                 files[info.filename] = archive.read(info)
@@ -78,7 +80,10 @@ def read_zip(path: Path) -> dict[str, bytes]:
 
 
 def _time(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(" ", "milliseconds").replace("+00:00", " UTC")
+    try:
+        return datetime.fromtimestamp(ms / 1000, UTC).isoformat(" ", "milliseconds").replace("+00:00", " UTC")
+    except (ValueError, OverflowError, OSError):  # whatever a clock may claim
+        return f"{ms} ms since 1970 UTC"
 
 
 def words(found: Verified, trusted: policy.Policy) -> list[str]:

@@ -1,0 +1,297 @@
+"""The gateway as a process: one thread a line, this one that commits, and the uplink's.
+
+    start   open the store; seal boot, configuration and heads; then open the lines and the uplink
+    1 s     take what the recorders made, add what the gateway has to say, commit, tell the uplink
+    stop    close the lines, so that all open entries are sealed; heads and stop; wait for the receipt; exit 0
+
+A commit that fails ends the process with a message and exit code 1, for its supervisor to start it again: nothing
+goes on as if it had been sealed. Between the arrival of a byte and its commit lie at most an entry's time, a tick and
+a second; what a kill takes with it lies inside the gap that the next start seals.
+"""
+
+import logging
+import os
+import random
+import shutil
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+
+from gateway import keys, service
+from gateway.chains import Chains
+from gateway.clock import ClockWatch, SystemClock
+from gateway.config import Config, PortConfig
+from gateway.draft import Draft
+from gateway.drivers.api import Driver
+from gateway.drivers.load import available, load
+from gateway.identity import DeclaredIdentity, clean
+from gateway.line import Line
+from gateway.mqtt import Link
+from gateway.placement import Subject
+from gateway.port import Port
+from gateway.reader import Reader
+from gateway.recorder import Limits
+from gateway.store import Store
+from gateway.uplink import Progress, Uplink
+from vitaledger import events
+from vitaledger.entry import GATEWAY_CHAIN, Kind, parse_leaf
+from vitaledger.errors import MisuseError, VitaledgerError
+from vitaledger.keys import Ed25519Signer, verifier_of
+from vitaledger.messages import Health, Status
+
+COMMIT_S = 1.0
+HEADS_S = 60.0
+PRUNE_S = 10.0
+DEAD_S = 60.0  # a thread that stood still for so long ends the process
+LINES_STOP_S = 8.0  # more than opening a TCP line may take
+DISK_WARNING = 0.8
+_DAY_MS = 86_400_000
+
+logger = logging.getLogger(__name__)
+
+
+def run(config: Config, *, ready: Callable[[], object] | None = None, stop: threading.Event | None = None) -> int:
+    """Run until SIGINT, SIGTERM or `stop`; answers the exit code. `ready` is called once the lines are being opened.
+
+    Raises:
+        VitaledgerError: it cannot start; says why.
+    """
+    if not logging.getLogger().handlers:
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    stop = stop or threading.Event()
+    lines = [_Wiring(port) for port in config.ports]  # a wrong driver is known before anything is sealed
+    signer = keys.load(config.key, config.origin)
+    with service.stopped_by_signals(stop), Store.open(config.state, signer, random=os.urandom) as store:
+        with Reader.open(config.state) as reader:
+            agent = Agent(config, signer, store, reader, lines)
+            code = agent.run(stop, ready)
+        logger.info("stopped")
+        return code
+
+
+class _Wiring:
+    """How one port of the configuration becomes a line."""
+
+    def __init__(self, port: PortConfig) -> None:
+        if port.driver is None:
+            raise MisuseError(f"port {port.name}: name its driver; there are {', '.join(sorted(available()))}")
+        self.port = port
+        self._driver = load(port.driver)
+        self.make_driver()
+
+    def make_driver(self) -> Driver:
+        return self._driver(may_send=self.port.sends, options=self.port.options)
+
+    def describe(self, driver: Driver) -> Subject:
+        declared = self.port.declared
+        return Subject(
+            self.port.name,
+            driver.NAME,
+            driver.VERSION,
+            driver.CHECK,
+            self.port.use_mark,
+            driver.signals,
+            driver.waves,
+            DeclaredIdentity(declared.make, declared.model, declared.serial) if declared is not None else None,
+        )
+
+    def open_port(self, driver: Driver) -> Port:
+        return Port(self.port.device, driver.line)
+
+
+class Agent:
+    """All parts of a running gateway. `run` is called once."""
+
+    def __init__(
+        self, config: Config, signer: Ed25519Signer, store: Store, reader: Reader, wirings: Sequence[_Wiring]
+    ) -> None:
+        self._config, self._store, self._reader = config, store, reader
+        self._clock = SystemClock()
+        self._watch = ClockWatch()
+        self._run_id = os.urandom(16)
+        self._version = version("vitaledger")
+        self._commit_ms: deque[float] = deque(maxlen=600)
+        self._disk_low = False
+        known = {chain: store.last_clock(chain) for chain in store.heads() if chain != GATEWAY_CHAIN}
+        self._chains = Chains(known, clean=store.stopped_cleanly)
+        record = config.record
+        limits = Limits(round(record.entry_seconds * 1_000_000), record.entry_readings, keep_raw=record.keep_raw)
+        self._lines = [
+            Line(
+                wiring.port.name,
+                make_driver=wiring.make_driver,
+                describe=wiring.describe,
+                open_port=wiring.open_port,
+                chains=self._chains,
+                limits=limits,
+                clock=self._clock,
+            )
+            for wiring in wirings
+        ]
+        uplink = Uplink(
+            config.origin,
+            verifier_of(signer.vkey),
+            config.ledger_verifier,
+            reader,
+            custody=store.custody,
+            ledger=store.newest_ledger(),
+            anchor_s=config.mqtt.anchor_every_s,
+            first_id=random.SystemRandom().randrange(1, 2**40),
+        )
+        self._link = Link(
+            config.mqtt,
+            config.gateway,
+            uplink,
+            save=lambda receipt: store.add_receipt(receipt, self._clock.now().wall_ms),
+            alarm=self._alarm,
+            status=self._status,
+            health=self._health,
+        )
+
+    def run(self, stop: threading.Event, ready: Callable[[], object] | None) -> int:
+        """See the module's docstring."""
+        try:
+            self._commit(self._beginning())
+            for line in self._lines:
+                line.start()
+            self._link.start()
+            service.notify("READY=1")
+            if ready is not None:
+                ready()
+            failure = self._work(stop)
+            service.notify("STOPPING=1")
+            self._stop_lines()
+            self._commit([*self._chains.take(), *self._ending(failure)])
+        except VitaledgerError as error:
+            logger.critical("the log cannot be written, this process ends: %s", error)
+            self._stop_lines()
+            self._link.stop()
+            return 1
+        if failure is None:
+            self._await_receipt(stop)
+        self._link.stop()
+        return 0 if failure is None else 1
+
+    # What the gateway says of itself
+
+    def _own(self, event: events.Event) -> Draft:
+        return Draft(Kind.GATEWAY_EVENT, GATEWAY_CHAIN, self._clock.now(), event=event)
+
+    def _beginning(self) -> list[Draft]:
+        first = self._store.empty
+        clean = int(first or self._store.stopped_cleanly)
+        detail = "first start" if first else "" if clean else "the run before did not stop cleanly"
+        return [
+            self._own(events.Boot(_version_text(self._version), self._run_id, clean, detail)),
+            self._own(events.Config(self._config.digest)),
+            self._own(events.Heads((), None)),
+        ]
+
+    def _ending(self, failure: str | None) -> list[Draft]:
+        if failure is not None:
+            # No stop event: this was not on purpose, and the next start has to say so.
+            return [self._own(events.Incident("agent", clean(failure, 256)))]
+        return [self._own(events.Heads((), None)), self._own(events.Stop("asked to"))]
+
+    def _alarm(self, text: str) -> None:
+        self._chains.put("uplink", self._own(events.Incident("uplink", clean(text, 256))))
+
+    def _clock_step(self) -> list[Draft]:
+        now = self._clock.now()
+        step = self._watch.look(now)
+        if step is None:
+            return []
+        logger.warning("the wall clock was set by %d ms", step)
+        return [self._own(events.ClockStep(step, now.bound_ms))]
+
+    def _disk(self) -> list[Draft]:
+        usage = shutil.disk_usage(self._config.state)
+        low = usage.total - usage.free > usage.total * DISK_WARNING
+        if low == self._disk_low:
+            return []
+        self._disk_low = low
+        detail = f"more than {DISK_WARNING:.0%} used" if low else f"at most {DISK_WARNING:.0%} used again"
+        logger.log(logging.WARNING if low else logging.INFO, "disk: %s", detail)
+        return [self._own(events.Disk(usage.free, usage.total, detail))]
+
+    # The committing loop
+
+    def _work(self, stop: threading.Event) -> str | None:
+        """Commit once a second; answers why that has to end although nobody asked for it."""
+        due = time.monotonic() + COMMIT_S
+        heads_at = time.monotonic() + HEADS_S
+        prune_at = 0.0
+        while not stop.wait(max(0.0, due - time.monotonic())):
+            now = time.monotonic()
+            due = max(due + COMMIT_S, now)
+            drafts = [*self._clock_step(), *self._chains.take()]
+            if now >= heads_at:
+                heads_at = now + HEADS_S
+                drafts += [*self._disk(), self._own(events.Heads((), None))]
+            self._commit(drafts)
+            if now >= prune_at:
+                prune_at = now + PRUNE_S
+                before_ms = self._clock.now().wall_ms - round(self._config.record.retention_days * _DAY_MS)
+                self._store.prune(self._store.custody, before_ms)
+            if (failure := self._failure(now)) is not None:
+                logger.critical("%s: this process ends, to be started again", failure)
+                return failure
+            service.notify("WATCHDOG=1")
+        return None
+
+    def _failure(self, now: float) -> str | None:
+        dead = [line.name for line in self._lines if not line.alive]
+        if dead:
+            return f"the thread of line {dead[0]} has ended"
+        if now - self._link.last_progress > DEAD_S:
+            return f"the uplink has stood still for {DEAD_S:.0f} s"
+        return None
+
+    def _commit(self, drafts: Sequence[Draft]) -> None:
+        if not drafts:
+            return
+        began = time.monotonic()
+        self._store.commit(drafts)
+        self._commit_ms.append((time.monotonic() - began) * 1000)
+        self._link.notify_sealed()
+
+    def _stop_lines(self) -> None:
+        for line in self._lines:
+            line.ask_to_stop()
+        end = time.monotonic() + LINES_STOP_S
+        for line in self._lines:
+            if line.alive and not line.join(max(0.0, end - time.monotonic())):
+                logger.error("line %s does not stop; what it had open lies in the next start's gap", line.name)
+
+    def _await_receipt(self, stop: threading.Event) -> None:
+        """Give the uplink the time of an anchor to get the last entries receipted; asked again, stop at once."""
+        stop.clear()
+        end = time.monotonic() + self._config.mqtt.anchor_every_s + 2
+        while self._link.connected and self._store.custody < self._store.size and time.monotonic() < end:
+            if stop.wait(0.05):
+                return
+
+    # What the uplink asks for, in its own thread
+
+    def _status(self) -> Status:
+        ledger = self._store.newest_ledger()
+        size = ledger.size if ledger is not None else 0
+        boot_id = self._clock.boot_id
+        return Status(1, self._run_id, boot_id, _version_text(self._version), self._store.size, size)
+
+    def _health(self, progress: Progress) -> Health:
+        custody, size = progress.custody, self._store.size
+        oldest = None
+        if custody < size and (leaves := self._reader.leaves(custody, custody + 1)):
+            oldest = parse_leaf(leaves[0]).clock.wall_ms
+        times = sorted(self._commit_ms.copy())
+        p99 = round(times[(len(times) - 1) * 99 // 100]) if times else 0
+        free = shutil.disk_usage(self._config.state).free
+        return Health(size - custody, oldest, free, p99, self._clock.now().bound_ms)
+
+
+def _version_text(text: str) -> str:
+    """A version as entries take it."""
+    return clean(text, 32)

@@ -1,0 +1,142 @@
+"""One thread for one line: it reads, takes the time, feeds driver and recorder, sends, and opens the line again.
+
+Driver and recorder are touched by this thread alone. Whatever goes wrong in them costs this line one restart, is
+sealed as an incident on the gateway's own chain, and touches no other line: what was open is lost inside a gap that
+begins with the last datum that was put.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+
+from gateway.chains import Chains
+from gateway.clock import Clock
+from gateway.draft import Draft
+from gateway.drivers.api import Driver
+from gateway.identity import clean
+from gateway.placement import Subject
+from gateway.port import Backoff, LineGoneError, Port
+from gateway.recorder import Limits, Recorder
+from vitaledger.entry import GATEWAY_CHAIN, Kind
+from vitaledger.events import Incident
+from vitaledger.marks import Direction, GapReason
+
+READ_S = 0.1
+# Bytes of a slow line come one by one. Waiting this long for more of them makes few pieces of them, and a reading's
+# time of arrival is late by no more than that.
+GATHER_S = 0.03
+STOPPED = "the gateway stops"
+
+logger = logging.getLogger(__name__)
+
+
+class Line:
+    """Follows one line from `start` to `stop`.
+
+    `make_driver` and `describe` are called for each new start of the line, `open_port` for each opening; the latter
+    raises LineGoneError.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        make_driver: Callable[[], Driver],
+        describe: Callable[[Driver], Subject],
+        open_port: Callable[[Driver], Port],
+        chains: Chains,
+        limits: Limits,
+        clock: Clock,
+    ) -> None:
+        self.name = name
+        self._make_driver, self._describe, self._open_port = make_driver, describe, open_port
+        self._chains, self._limits, self._clock = chains, limits, clock
+        self._stop = threading.Event()
+        self._backoff = Backoff()
+        self._complained = ""
+        self._thread = threading.Thread(target=self._run, name=f"line {name}", daemon=True)
+
+    def start(self) -> None:
+        """Begin to follow the line."""
+        self._thread.start()
+
+    def ask_to_stop(self) -> None:
+        """Close the open entry and the line soon; `join` waits for it."""
+        self._stop.set()
+
+    def join(self, timeout_s: float) -> bool:
+        """Whether the line has stopped within the time: then all that it received was put."""
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread lives."""
+        return self._thread.is_alive()
+
+    def _run(self) -> None:
+        after = (GapReason.UNPLUGGED, "")
+        while not self._stop.is_set():
+            try:
+                self._follow(after)
+            except Exception as error:  # the outermost loop of this line
+                logger.exception("line %s failed and is started again", self.name)
+                detail = clean(f"{type(error).__name__}: {error}", 256)
+                after = (GapReason.CRASH, detail)
+                self._chains.release(self.name)
+                incident = Incident(clean(f"line {self.name}", 32), detail)
+                now = self._clock.now()
+                self._chains.put(self.name, Draft(Kind.GATEWAY_EVENT, GATEWAY_CHAIN, now, event=incident))
+                self._stop.wait(self._backoff.failed())
+
+    def _follow(self, after: tuple[GapReason, str]) -> None:
+        driver = self._make_driver()
+        recorder = Recorder(self._describe(driver), self._chains, self._limits, after)
+        while not self._stop.is_set():
+            try:
+                with self._open_port(driver) as port:
+                    self._complain("")
+                    self._attend(port, driver, recorder)
+            except LineGoneError as gone:
+                self._complain(str(gone))
+                recorder.closed(self._clock.now(), GapReason.UNPLUGGED, str(gone))
+                self._stop.wait(self._backoff.failed())
+            else:
+                recorder.closed(self._clock.now(), GapReason.UNPLUGGED, STOPPED)
+
+    def _attend(self, port: Port, driver: Driver, recorder: Recorder) -> None:
+        now = self._clock.now()
+        driver.opened(now.mono_us)
+        recorder.opened(now)
+        self._send(port, driver, recorder)
+        while not self._stop.is_set():
+            data = port.read(READ_S)
+            if data:
+                self._backoff.worked()
+                now = self._clock.now()
+                recorder.chunk(Direction.RECEIVED, data, now)
+                recorder.events(driver.receive(data, now.mono_us), now)
+                self._send(port, driver, recorder)
+            now = self._clock.now()
+            found = driver.tick(now.mono_us)
+            if found:
+                recorder.events(found, now)
+            recorder.tick(now)
+            self._send(port, driver, recorder)
+            if data:
+                self._stop.wait(GATHER_S)
+
+    def _send(self, port: Port, driver: Driver, recorder: Recorder) -> None:
+        data = driver.to_send(self._clock.now().mono_us)
+        if data:
+            port.write(data)
+            recorder.chunk(Direction.SENT, data, self._clock.now())
+
+    def _complain(self, trouble: str) -> None:
+        """Log a change; a line that cannot be opened is tried for ever, and says so once."""
+        if trouble != self._complained:
+            self._complained = trouble
+            if trouble:
+                logger.warning("line %s: %s", self.name, trouble)
+            else:
+                logger.info("line %s is open", self.name)

@@ -1,0 +1,329 @@
+"""The line to the broker: a thin shell around `gateway.uplink`, with paho beneath it.
+
+Two threads: paho's own, which only puts what happens into a queue, and "uplink", which alone touches the state machine
+and the log's reader. Each connection gets a client of its own, so that nothing that an earlier one had queued goes out
+again behind the uplink's back; sessions are clean, and nothing depends on the broker's memory.
+
+    protocol      5 first where "auto", then 3.1.1; what worked is kept
+    will          up/status with online 0, retained; up/status is published, retained, at each connection
+    health        up/health every 10 s at QoS 0; it also shows that the network thread lives: when it has written
+                  nothing for 30 s while the line counts as connected, the connection is made anew
+    reconnecting  after 0.5 s, doubling to 10 s
+"""
+
+import contextlib
+import logging
+import queue
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from paho.mqtt import client as paho
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+
+from gateway.config import MqttConfig
+from gateway.receipts import VerifiedReceipt
+from gateway.uplink import Action, Alarm, Progress, Publish, Uplink
+from vitaledger import messages
+from vitaledger.errors import MalformedError, VitaledgerError
+from vitaledger.messages import HEALTH, STATUS, Health, Status
+
+KEEPALIVE_S = 15
+CONNECT_S = 5.0
+HANDSHAKE_S = 10.0  # from the TCP connection to the granted subscription
+TICK_S = 0.25
+HEALTH_S = 10.0
+DEAD_S = 30.0
+MIN_DELAY_S, MAX_DELAY_S = 0.5, 10.0
+_INBOX = 1024
+_PROTOCOLS = {
+    "auto": (MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311),
+    "5": (MQTTProtocolVersion.MQTTv5,),
+    "3.1.1": (MQTTProtocolVersion.MQTTv311,),
+}
+_log = logging.getLogger(__name__)
+
+
+class LineError(VitaledgerError):
+    """The broker cannot be reached or does not let us in; says why."""
+
+
+class Link:
+    """The uplink's thread. Everything is called back from that thread alone.
+
+    save: stores a verified receipt, durable when it returns. alarm: tells people. status: what up/status says while
+    online. health: what up/health says, from how far the uplink is.
+    """
+
+    def __init__(
+        self,
+        settings: MqttConfig,
+        gateway: str,
+        uplink: Uplink,
+        *,
+        save: Callable[[VerifiedReceipt], object],
+        alarm: Callable[[str], object],
+        status: Callable[[], Status],
+        health: Callable[[Progress], Health],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings = settings
+        self._gateway = gateway
+        self._uplink = uplink
+        self._save = save
+        self._alarm = alarm
+        self._status = status
+        self._health = health
+        self._clock = clock
+        self._stop = threading.Event()
+        self._sealed = threading.Event()
+        self._line: _Line | None = None
+        self._protocols = list(_PROTOCOLS[settings.protocol])
+        self._thread = threading.Thread(target=self._work, name="uplink", daemon=True)
+        self._progress = uplink.progress()
+        self._last_progress = clock()
+        self._last_alarm = ""
+        self.problem: str | None = None
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker's connection stands and the answers are subscribed."""
+        line = self._line
+        return line is not None and line.ready.is_set()
+
+    @property
+    def last_progress(self) -> float:
+        """When the thread last went round, by `clock`. A watchdog restarts the link where this stands still."""
+        return self._last_progress
+
+    @property
+    def progress(self) -> Progress:
+        """How far the uplink is."""
+        return self._progress
+
+    def start(self) -> None:
+        """Begin to connect, and go on for ever."""
+        self._thread.start()
+
+    def stop(self, timeout: float = CONNECT_S + 2) -> None:
+        """Say that we are offline, disconnect and end the thread."""
+        self._stop.set()
+        self._wake()
+        if self._thread.is_alive():
+            self._thread.join(timeout)
+
+    def notify_sealed(self) -> None:
+        """The log has grown; may be called from any thread, costs nothing."""
+        if not self._sealed.is_set():
+            self._sealed.set()
+            self._wake()
+
+    def _wake(self) -> None:
+        if (line := self._line) is not None:
+            line.put(None)
+
+    def _work(self) -> None:
+        delay = MIN_DELAY_S
+        while not self._stop.is_set():
+            self._last_progress = self._clock()
+            try:
+                self._serve()
+                delay = MIN_DELAY_S
+            except LineError as error:
+                self._tell(str(error))
+            except Exception as error:  # noqa: BLE001  the outermost loop of this thread: log, and connect anew
+                _log.exception("uplink failed")
+                self._tell(f"the uplink failed and is started again: {type(error).__name__}: {error}")
+            if not self._stop.wait(delay):
+                delay = min(delay * 2, MAX_DELAY_S)
+
+    def _serve(self) -> None:
+        """One connection, from its beginning to its end; LineError where it never stood."""
+        line = _Line(
+            self._settings, self._gateway, self._protocols[0], STATUS.encode(replace(self._status(), online=0))
+        )
+        self._line = line
+        try:
+            line.open()
+            self._handshake(line)
+            self.problem = None
+            self._last_alarm = ""
+            line.publish(Publish("up/status", STATUS.encode(self._status()), retain=True))
+            self._do(line, self._uplink.connected(self._clock()))
+            self._pump(line)
+        finally:
+            self._line = None
+            with contextlib.suppress(LineError):
+                self._do(line, self._uplink.disconnected(self._clock()))
+            line.close(STATUS.encode(replace(self._status(), online=0)) if self._stop.is_set() else None)
+            self._progress = self._uplink.progress()
+
+    def _handshake(self, line: "_Line") -> None:
+        end = self._clock() + HANDSHAKE_S
+        while not line.ready.wait(TICK_S):
+            self._last_progress = self._clock()
+            if line.lost.is_set() or self._clock() > end:
+                self._protocols.append(self._protocols.pop(0))  # a broker that does not know MQTT 5 just hangs up
+                raise LineError(line.reason or f"broker {line.where}: connected, and then no answer")
+            if self._stop.is_set():
+                return
+
+    def _pump(self, line: "_Line") -> None:
+        health_at = self._clock()
+        while not (self._stop.is_set() or line.lost.is_set()):
+            message = line.take(TICK_S)
+            now = self._last_progress = self._clock()
+            if message is not None:
+                self._do(line, self._uplink.received(*message, now))
+            if self._sealed.is_set():
+                self._sealed.clear()
+                self._do(line, self._uplink.sealed(now))
+            self._do(line, self._uplink.tick(now))
+            self._progress = self._uplink.progress()
+            if now >= health_at:
+                health_at = now + HEALTH_S
+                line.publish(Publish("up/health", HEALTH.encode(self._health(self._progress)), qos=0))
+            if line.reason and not line.lost.is_set():
+                self._tell(line.reason)
+            if now - line.alive > DEAD_S:
+                raise LineError(f"broker {line.where}: the network thread has stood still for {DEAD_S:.0f} s")
+        if line.lost.is_set() and not self._stop.is_set():
+            self.problem = line.reason
+
+    def _do(self, line: "_Line", actions: list[Action]) -> None:
+        for action in actions:
+            if isinstance(action, Publish):
+                line.publish(action)
+            elif isinstance(action, Alarm):
+                _log.warning("%s", action.text)
+                self._alarm(action.text)
+            else:
+                self._save(action.receipt)
+
+    def _tell(self, text: str) -> None:
+        self.problem = text
+        if text != self._last_alarm:
+            self._last_alarm = text
+            _log.warning("%s", text)
+            self._alarm(text)
+
+
+class _Line:
+    """One connection. Its callbacks run in paho's thread, and only set flags and fill the queue."""
+
+    def __init__(self, settings: MqttConfig, gateway: str, protocol: MQTTProtocolVersion, will: bytes) -> None:
+        self.where = f"{settings.host}:{settings.port}"
+        self.reason: str | None = None
+        self.ready = threading.Event()
+        self.lost = threading.Event()
+        self.alive = time.monotonic()
+        self._settings = settings
+        self._gateway = gateway
+        self._inbox: queue.Queue[tuple[str, bytes] | None] = queue.Queue(_INBOX)
+        self._client = self._make(protocol, will)
+
+    def _make(self, protocol: MQTTProtocolVersion, will: bytes) -> paho.Client:
+        settings = self._settings
+        made = paho.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=self._gateway,
+            clean_session=None if protocol == MQTTProtocolVersion.MQTTv5 else True,
+            protocol=protocol,
+            reconnect_on_failure=False,
+        )
+        made.connect_timeout = CONNECT_S
+        made.max_inflight_messages_set(32)
+        made.max_queued_messages_set(64)
+        made.will_set(messages.topic(self._gateway, "up/status"), will, qos=1, retain=True)
+        try:
+            if settings.user is not None:
+                password = Path(settings.password_file).read_text("utf-8").strip() if settings.password_file else None
+                made.username_pw_set(settings.user, password)
+            if settings.ca is not None:
+                made.tls_set(settings.ca, settings.cert, settings.key, tls_version=ssl.PROTOCOL_TLS_CLIENT)
+        except (OSError, ValueError) as error:
+            raise LineError(f"broker {self.where}: certificate, key or password: {error}") from error
+        made.on_connect = self._on_connect
+        made.on_disconnect = self._on_disconnect
+        made.on_subscribe = self._on_subscribe
+        made.on_message = self._on_message
+        made.on_publish = self._on_publish
+        return made
+
+    def open(self) -> None:
+        """Connect, and let paho's thread run."""
+        try:
+            self._client.connect(self._settings.host, self._settings.port, KEEPALIVE_S)
+        except (OSError, ValueError) as error:
+            raise LineError(f"broker {self.where}: {error}") from error
+        self._client.loop_start()
+
+    def close(self, farewell: bytes | None) -> None:
+        """Disconnect; with a last retained status where we go on purpose."""
+        if farewell is not None and self.ready.is_set() and not self.lost.is_set():
+            sent = self._client.publish(messages.topic(self._gateway, "up/status"), farewell, 1, retain=True)
+            with contextlib.suppress(RuntimeError, ValueError):
+                sent.wait_for_publish(1.0)
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def publish(self, message: Publish) -> None:
+        """Hand a message to paho. That it arrives is for the collector to say."""
+        sent = self._client.publish(
+            messages.topic(self._gateway, message.leaf), message.payload, message.qos, message.retain
+        )
+        if sent.rc not in {MQTTErrorCode.MQTT_ERR_SUCCESS, MQTTErrorCode.MQTT_ERR_NO_CONN}:
+            raise LineError(f"broker {self.where}: {paho.error_string(sent.rc)}")
+
+    def put(self, message: tuple[str, bytes] | None) -> None:
+        """Queue what came. When the queue is full it is dropped: only an answer that is handled counts."""
+        with contextlib.suppress(queue.Full):
+            self._inbox.put_nowait(message)
+
+    def take(self, timeout: float) -> tuple[str, bytes] | None:
+        """The next message, or None when there is none in time."""
+        try:
+            return self._inbox.get(timeout=timeout)
+        except queue.Empty:
+            return None
+
+    # paho's signatures; none of these may raise, that would end its thread
+
+    def _on_connect(self, client: paho.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:  # noqa: ANN401
+        self.alive = time.monotonic()
+        if reason.is_failure:
+            self.reason = f"broker {self.where} refuses {self._gateway}: {reason}"
+            self.lost.set()
+            return
+        client.subscribe(f"{messages.ROOT}/{self._gateway}/down/#", qos=1)
+
+    def _on_subscribe(self, _client: paho.Client, _data: Any, _mid: int, reasons: Any, _properties: Any) -> None:  # noqa: ANN401
+        self.alive = time.monotonic()
+        if any(reason.is_failure for reason in reasons):
+            self.reason = (
+                f"broker {self.where} lets {self._gateway} not subscribe to {messages.ROOT}/{self._gateway}/down/#"
+            )
+            self.lost.set()
+            return
+        self.ready.set()
+
+    def _on_disconnect(self, _client: paho.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:  # noqa: ANN401
+        self.reason = self.reason or f"broker {self.where}: the connection ended: {reason}"
+        self.lost.set()
+        self.put(None)
+
+    def _on_publish(self, _client: paho.Client, _data: Any, _mid: int, reason: Any, _properties: Any) -> None:  # noqa: ANN401
+        self.alive = time.monotonic()
+        if reason is not None and reason.is_failure:  # MQTT 5 says so where 3.1.1 says success
+            self.reason = f"broker {self.where} lets {self._gateway} not publish: {reason}"
+
+    def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:  # noqa: ANN401
+        self.alive = time.monotonic()
+        with contextlib.suppress(MalformedError, UnicodeDecodeError):
+            gateway, leaf = messages.parse_topic(message.topic)
+            if gateway == self._gateway and leaf in messages.DOWN:
+                self.put((leaf, bytes(message.payload)))

@@ -1,0 +1,334 @@
+"""Follows one line and makes entries of what comes: pure, time is an argument.
+
+    recorder.opened(now)                         the line stands (again)
+    recorder.chunk(direction, data, now)         bytes went over it
+    recorder.events(driver.receive(…), now)      what the driver made of the bytes just told
+    recorder.tick(now)                           at least four times a second
+    recorder.closed(now, reason, detail)         the line is down
+
+Drafts go to the queue of `gateway.chains.Chains`, which all recorders share. An entry closes after 5 s, 200 readings
+or 12 KiB of content, at a clock step, and before each event: so whatever stands in an entry is older than the entries
+behind it, and up to the last entry's time nothing is missing. `gateway.placement` says which micro-chain it goes to;
+of a frame that tells another serial number only raw bytes that came before its end may stand in the former chain.
+
+**Gaps.** A chain's first entry in a run, and its first after the line was down, after 10 s of silence, after 10 s of
+bytes without a frame, and after something was dropped, is a gap event. Its `since` is the time of the last datum that
+was put into the chain, never later.
+
+Bounds: one open entry (12 KiB of content, and one more of stored readings), 16 KiB of raw bytes not yet placed, 32
+kinds of frame errors; for the rest see `gateway.placement` and `gateway.chains`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gateway.accumulate import MAX_SAMPLES, Live, Memory, check_reading, check_tables
+from gateway.chains import Chains
+from gateway.clock import STEP_MS, offset_ms
+from gateway.draft import Draft, Instant
+from gateway.drivers import api
+from gateway.identity import clean, tidy
+from gateway.placement import Placement, Subject
+from gateway.watch import FrameErrorCounter, Quiet
+from vitaledger import events
+from vitaledger.content import Context, Series, StoredRows, Values
+from vitaledger.entry import Kind
+from vitaledger.errors import MisuseError
+from vitaledger.marks import Direction, GapReason, Provenance
+
+__all__ = ["Limits", "Recorder", "Subject"]
+
+MAX_CHUNK = 4096
+MAX_UNPLACED = 16 * 1024
+PAUSE_US = 1_000_000
+OFFSET_MS = 2_000  # a device's clock was set, or ours: more than its seconds and their delay explain
+NO_CONTEXT = Context(None, None, None)  # the store fills it in
+UNREADABLE = "line unreadable: bytes but no frame; check baud rate, parity and output format"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When an entry closes. `entry_us` is also how long readings wait for a serial number."""
+
+    entry_us: int = 5_000_000
+    readings: int = 200
+    content: int = 12 * 1024
+    keep_raw: bool = True
+
+
+class Recorder:
+    """Follows one line. `after` says why there was a break, where this recorder goes on for another one.
+
+    Raises:
+        MisuseError: a signal or wave of the subject is such that no entry can hold it.
+    """
+
+    def __init__(
+        self,
+        subject: Subject,
+        chains: Chains,
+        limits: Limits,
+        after: tuple[GapReason, str] = (GapReason.UNPLUGGED, ""),
+    ) -> None:
+        check_tables(subject.signals, subject.waves)
+        self._of, self._limits = subject, limits
+        self._to = Placement(subject, chains, limits.entry_us, after)
+        self._up = False
+        self._live: Live | None = None
+        self._memory: Memory | None = None
+        self._unplaced: list[tuple[Direction, bytes, Instant]] = []
+        self._offset: int | None = None
+        self._device_clock: str | None = None
+        self._notice = ""
+        self._last_us: int | None = None  # of the last datum in a closed entry
+        self._quiet = Quiet()
+        self._errors = FrameErrorCounter()
+
+    # What happens on the line
+
+    def opened(self, now: Instant) -> None:
+        """The line stands. Nothing is known of who is on it."""
+        self._up = True
+        self._forget()
+        self._quiet.opened(now)
+        self._to.opened(now)
+
+    def closed(self, now: Instant, reason: GapReason, detail: str) -> None:
+        """The line is down. All that came is put; when the line returns, the gap bears `reason` and `detail`."""
+        if not self._up:
+            return
+        self._up = False
+        self._flush()
+        if self._to.empty and not self._quiet.heard:
+            self._to.forget()  # opened, nothing came, closed: nothing to say
+            return
+        if self._quiet.unreadable:
+            self._to.event(events.Gap(GapReason.UNREADABLE, None, "until the line went down", None), now)
+        self._tell_errors(now)
+        self._to.settle(heard=self._quiet.heard)
+        self._to.closed(now, detail)
+        self._to.after = (reason, detail)
+
+    def _forget(self) -> None:
+        self._live = self._memory = self._offset = self._device_clock = self._last_us = None
+        self._unplaced.clear()
+
+    def chunk(self, direction: Direction, data: bytes, now: Instant) -> None:
+        """Bytes went over the line; `events` is told next what the driver made of them."""
+        if not data or not self._up:
+            return
+        self._place()
+        self._check_step(now)
+        if direction is Direction.RECEIVED:
+            if (pause_us := self._quiet.received(now)) is not None:
+                self._returned(now, pause_us)
+            self._to.heard(len(data), now)
+        if self._limits.keep_raw:
+            self._unplaced += [(direction, data[at : at + MAX_CHUNK], now) for at in range(0, len(data), MAX_CHUNK)]
+            if sum(len(piece) for _, piece, _ in self._unplaced) > MAX_UNPLACED:
+                self._place()
+
+    def _returned(self, now: Instant, pause_us: int) -> None:
+        """Bytes after a silence: it may be another device."""
+        self._flush()
+        self._to.doubt(now, silence=True)
+        self._offset = None
+        self._to.event(events.Gap(GapReason.SILENCE, None, f"nothing came for {pause_us // 1_000_000} s", None), now)
+
+    def events(self, found: Sequence[api.Event], now: Instant) -> None:
+        """What the driver made of the bytes that came last, or of the time that passed.
+
+        Raises:
+            MisuseError: the driver emitted what no entry can hold.
+        """
+        if not self._up:
+            return
+        self._check_step(now)
+        coming = sum(type(event) is api.Reading for event in found)
+        if self._live is not None and coming <= self._limits.readings < self._live.readings + coming:
+            self._close_entry()  # one call's readings stay together where they can
+        for event in found:
+            if isinstance(event, api.FrameErrors):
+                self._errors.add(clean(event.kind, 32), event.count, now)
+            elif isinstance(event, api.Notice):
+                self._tell_notice(clean(event.text, 256), now)
+            else:
+                if self._quiet.good():
+                    self._notice = "" if self._notice == UNREADABLE else self._notice
+                    self._flush(place=False)
+                    self._to.event(events.Gap(GapReason.UNREADABLE, None, "bytes came without a frame", None), now)
+                self._good(event, now)
+        self._place()
+
+    def _good(self, event: api.Event, now: Instant) -> None:
+        match event:
+            case api.Reading():
+                self._add_reading(event, now)
+            case api.Samples():
+                self._add_samples(event, now)
+            case api.Identity():
+                self._identify(tidy(event), now)
+            case api.Alarm():
+                self._flush()
+                self._to.event(_alarm(event), now)
+            case api.DeviceClock():
+                self._device_clock = clean(event.text, 64)
+                self._tell_offset(event.local_ms - now.wall_ms, now)
+            case _:
+                raise MisuseError(f"driver {self._of.driver} emitted {event!r}: expected an event")
+
+    def tick(self, now: Instant) -> None:
+        """Time went on: what is due closes."""
+        if not self._up:
+            return
+        self._place()
+        self._check_step(now)
+        if (self._live is not None and self._live.received and now.mono_us >= self._deadline(self._live)) or (
+            self._memory is not None and now.mono_us >= self._memory.began.mono_us + self._limits.entry_us
+        ):
+            self._close_entry()
+        if self._to.due(now):
+            self._to.settle(heard=self._quiet.heard)
+        if self._errors.due(now):
+            self._flush()
+            self._tell_errors(now)
+        if self._quiet.became_unreadable(now):
+            self._tell_notice(UNREADABLE, now)
+        if (since := self._quiet.silence_due(now)) is not None:
+            self._flush()
+            self._to.settle(heard=self._quiet.heard)
+            self._to.event(events.Silence(since.clock), now)
+        self._to.tell_dropping(now)
+
+    def _deadline(self, live: Live) -> int:
+        # The pause since the last entry counts, up to a second: after a crash the gap begins there.
+        began = live.began.mono_us
+        pause = min(began - self._last_us, PAUSE_US, self._limits.entry_us // 2) if self._last_us is not None else 0
+        return began + self._limits.entry_us - max(0, pause)
+
+    # What is told in events of its own
+
+    def _identify(self, told: api.Identity, now: Instant) -> None:
+        if self._to.is_foreign(told):
+            self._flush(place=False)  # the bytes just come are the other device's
+            self._to.doubt(now, silence=False)
+            self._offset = None
+        if self._to.told(told):
+            self._flush(place=False)
+            self._to.put_identity(now)
+
+    def _tell_notice(self, text: str, now: Instant) -> None:
+        if text and text != self._notice:
+            self._notice = text
+            self._flush()
+            self._to.event(events.Notice(text), now)
+
+    def _tell_offset(self, offset: int, now: Instant) -> None:
+        if self._device_clock and (self._offset is None or abs(offset - self._offset) > OFFSET_MS):
+            self._offset = offset
+            self._flush(place=False)
+            self._to.event(events.ClockOffset(self._device_clock, offset), now)
+
+    def _tell_errors(self, now: Instant) -> None:
+        if (counted := self._errors.take(now)) is not None:
+            self._to.event(counted, now)
+
+    # The open entry
+
+    def _check_step(self, now: Instant) -> None:
+        """An entry's times count from one reading of both clocks: it must not outlive a step between them."""
+        for held in (self._live, self._memory):
+            if held is not None and abs(offset_ms(now) - offset_ms(held.began)) > STEP_MS:
+                self._close_entry()
+                return
+
+    def _entry(self, now: Instant, size: int = 0) -> Live:
+        """The entry that takes `size` bytes more."""
+        live = self._live
+        if live is not None:
+            # What was sent into a silence waits for an answer, but an entry of its time begins with that.
+            old = not live.received and now.mono_us - live.began.mono_us >= self._limits.entry_us
+            if old or live.size + size > self._limits.content:
+                self._close_entry()
+        if self._live is None:
+            self._live = Live(now)
+        return self._live
+
+    def _place(self) -> None:
+        """Put the bytes that came into the open entry."""
+        unplaced, self._unplaced = self._unplaced, []
+        for direction, data, at in unplaced:
+            self._entry(at, len(data)).add_chunk(direction, at.mono_us, data)
+
+    def _add_reading(self, reading: api.Reading, now: Instant) -> None:
+        check_reading(reading)
+        signal = self._of.signals.get(reading.handle)
+        if signal is None:
+            raise MisuseError(f"driver {self._of.driver} emitted {reading}: it declares no such signal")
+        self._place()
+        if reading.stored is not None:
+            if self._memory is None:
+                self._memory = Memory(now)
+            self._memory.add(reading)
+        else:
+            self._entry(now).add(signal, reading)
+        self._close_if_full()
+
+    def _add_samples(self, found: api.Samples, now: Instant) -> None:
+        wave = self._of.waves.get(found.handle)
+        if wave is None:
+            raise MisuseError(f"driver {self._of.driver} emitted samples of {found.handle}: it declares no such wave")
+        self._place()
+        for at in range(0, len(found.samples), MAX_SAMPLES):
+            piece = found.samples[at : at + MAX_SAMPLES]
+            self._entry(now, 4 * len(piece)).add_samples(
+                wave, found.at_us, piece, found.absence, found.quality, follows=found.follows or at > 0
+            )
+        self._close_if_full()
+
+    def _close_if_full(self) -> None:
+        for held in (self._live, self._memory):
+            if held is not None and (held.readings >= self._limits.readings or held.size >= self._limits.content):
+                self._close_entry()
+                return
+
+    def _flush(self, *, place: bool = True) -> None:
+        """Close what is open, before an event: the bytes just come belong before it (`place`) or behind it."""
+        if place:
+            self._place()
+        self._close_entry()
+
+    def _close_entry(self) -> None:
+        """Put what is open: both entries, because what is sealed behind one of them must not be older."""
+        live, self._live = self._live, None
+        memory, self._memory = self._memory, None
+        if live is not None:
+            self._last_us = live.began.mono_us + live.last_us if live.received else self._last_us
+            times, series = live.columns()
+            values = self._values(times, series, None) if series else None
+            self._to.put(Draft(Kind.READINGS, "", live.began, None, values, live.blocks(), live.chunks()))
+        if memory is not None:
+            for dump in memory.dumps(self._of.signals, self._device_clock):
+                values = self._values(dump.times, dump.series, dump.rows)
+                self._to.put(Draft(Kind.READINGS, "", memory.began, None, values))
+
+    def _values(
+        self, times: tuple[tuple[int, ...], ...], series: tuple[Series, ...], stored: StoredRows | None
+    ) -> Values:
+        provenance = Provenance.DEVICE_LIVE if stored is None else Provenance.DEVICE_STORED
+        of = self._of
+        return Values(of.driver, of.version, provenance, of.use, of.check, NO_CONTEXT, times, series, stored)
+
+
+def _alarm(told: api.Alarm) -> events.Alarm:
+    # Limits in force are told by no driver yet.
+    return events.Alarm(
+        clean(told.bits, 64),
+        told.code,
+        told.kind,
+        told.phase,
+        told.priority,
+        int(told.silenced),
+        clean(told.text, 256),
+        (),
+    )
