@@ -17,6 +17,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.metadata import version
 
 from gateway import keys, service
@@ -30,7 +31,7 @@ from gateway.identity import DeclaredIdentity, clean
 from gateway.line import Line
 from gateway.mqtt import Link
 from gateway.placement import Subject
-from gateway.port import Port
+from gateway.port import Port, is_there
 from gateway.reader import Reader
 from gateway.recorder import Limits
 from gateway.store import Store
@@ -117,13 +118,19 @@ class Agent:
         known = {chain: store.last_clock(chain) for chain in store.heads() if chain != GATEWAY_CHAIN}
         self._chains = Chains(known, clean=store.stopped_cleanly)
         record = config.record
-        limits = Limits(round(record.entry_seconds * 1_000_000), record.entry_readings, keep_raw=record.keep_raw)
+        limits = Limits(
+            round(record.entry_seconds * 1_000_000),
+            round(COMMIT_S * 1_000_000),
+            record.entry_readings,
+            keep_raw=record.keep_raw,
+        )
         self._lines = [
             Line(
                 wiring.port.name,
                 make_driver=wiring.make_driver,
                 describe=wiring.describe,
                 open_port=wiring.open_port,
+                is_there=partial(is_there, wiring.port.device),
                 chains=self._chains,
                 limits=limits,
                 clock=self._clock,

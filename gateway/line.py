@@ -7,6 +7,7 @@ begins with the last datum that was put.
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 
 from gateway.chains import Chains
@@ -25,6 +26,7 @@ READ_S = 0.1
 # Bytes of a slow line come one by one. Waiting this long for more of them makes few pieces of them, and a reading's
 # time of arrival is late by no more than that.
 GATHER_S = 0.03
+LOOK_S = 0.1
 STOPPED = "the gateway stops"
 
 logger = logging.getLogger(__name__)
@@ -34,7 +36,7 @@ class Line:
     """Follows one line from `start` to `stop`.
 
     `make_driver` and `describe` are called for each new start of the line, `open_port` for each opening; the latter
-    raises LineGoneError.
+    raises LineGoneError. `is_there` tells whether the device exists, None where that cannot be told.
     """
 
     def __init__(
@@ -44,12 +46,14 @@ class Line:
         make_driver: Callable[[], Driver],
         describe: Callable[[Driver], Subject],
         open_port: Callable[[Driver], Port],
+        is_there: Callable[[], bool | None],
         chains: Chains,
         limits: Limits,
         clock: Clock,
     ) -> None:
         self.name = name
         self._make_driver, self._describe, self._open_port = make_driver, describe, open_port
+        self._is_there = is_there
         self._chains, self._limits, self._clock = chains, limits, clock
         self._stop = threading.Event()
         self._backoff = Backoff()
@@ -100,9 +104,17 @@ class Line:
             except LineGoneError as gone:
                 self._complain(str(gone))
                 recorder.closed(self._clock.now(), GapReason.UNPLUGGED, str(gone))
-                self._stop.wait(self._backoff.failed())
+                self._wait(self._backoff.failed())
             else:
                 recorder.closed(self._clock.now(), GapReason.UNPLUGGED, STOPPED)
+
+    def _wait(self, seconds: float) -> None:
+        """Wait before the next try; a device that turns up is opened at once, because its bytes are lost till then."""
+        missing = self._is_there() is False
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0 and not self._stop.wait(min(left, LOOK_S)):
+            if missing and self._is_there():
+                return
 
     def _attend(self, port: Port, driver: Driver, recorder: Recorder) -> None:
         now = self._clock.now()

@@ -80,15 +80,23 @@ class Placement:
             self._dropped += count
             self._dropping = True
 
-    def doubt(self, now: Instant, *, silence: bool) -> None:
-        """It may be another device from here on: after a `silence`, or because a frame told so."""
-        if self._hold is not None:
-            return
-        if silence:
-            self._told.reset()
-        else:
+    def doubt(self, now: Instant) -> None:
+        """It may be another device from here on: a frame told so."""
+        if self._hold is None:
             self._told.confirmed = None
-        self._hold = Hold(now)
+            self._hold = Hold(now)
+
+    def returned(self, now: Instant, detail: str) -> None:
+        """Bytes after a silence: a gap, and it may be another device."""
+        if self._hold is None:
+            self._told.reset()
+            self._hold = Hold(now)
+        self._hold.silence = detail
+
+    def reading(self, now: Instant) -> None:
+        """A reading came: here a gap before it ends, because the frame or packet it began in was not whole."""
+        if self._hold is not None and self._hold.first_reading is None:
+            self._hold.first_reading = now
 
     @property
     def empty(self) -> bool:
@@ -131,7 +139,7 @@ class Placement:
         if self.chain is None:
             self._dropped, self._dropping = self._dropped + hold.bytes, True
         else:
-            self._begin(self.chain, before, hold.began)
+            self._begin(self.chain, before, hold)
             for draft in hold.drafts:
                 self.put(draft)
         self._settled = self._settled or heard
@@ -162,7 +170,7 @@ class Placement:
         detail = LEARNED if own else ANOTHER_UNIT if self._serial is not None else NOT_TOLD
         self._send(chain, began, events.Line(LineState.CLOSED, clean(self._of.port, 64), detail, self.chain))
 
-    def _begin(self, chain: str, before: str | None, began: Instant) -> None:
+    def _begin(self, chain: str, before: str | None, hold: Hold) -> None:
         first = self._chains.begin(chain)
         changed = first is not None or chain != before
         if first is not None:
@@ -171,12 +179,16 @@ class Placement:
             reason, detail = self.after
         else:
             reason, detail = GapReason.UNPLUGGED, "the line had another unit"
+        began, readable = hold.began, hold.first_reading or hold.began
         if changed or self._reopened:
-            self._send(chain, began, events.Gap(reason, None, clean(detail, 256), None))
+            until = began if hold.silence is not None else readable
+            self._send(chain, until, events.Gap(reason, None, clean(detail, 256), None))
             self._send(chain, began, events.Line(LineState.UP, clean(self._of.port, 64), "", None))
         self._reopened = False
         if self._told.latest is not None or not self._chains.has_identity(chain):
             self._put_identity(chain, began)
+        if hold.silence is not None:
+            self._send(chain, readable, events.Gap(GapReason.SILENCE, None, hold.silence, None))
         if changed and self._also_on is not None:
             text = f"the serial number {self._serial} is live on port {self._also_on}, too"
             self._send(chain, began, events.Notice(clean(text, 256)))

@@ -135,6 +135,11 @@ def _reason(error: Exception) -> str:
     return text or type(error).__name__
 
 
+def is_there(device: str) -> bool | None:
+    """Whether a local device exists; None where only opening tells (URLs)."""
+    return None if "://" in device else os.path.exists(device)  # noqa: PTH110  a name, maybe a link, asked often
+
+
 class Backoff:
     """How long to wait before a line is tried again: 0.2 s, doubled to 5 s; from the beginning once bytes came."""
 

@@ -6,14 +6,16 @@
     recorder.tick(now)                           at least four times a second
     recorder.closed(now, reason, detail)         the line is down
 
-Drafts go to the queue of `gateway.chains.Chains`, which all recorders share. An entry closes after 5 s, 200 readings
+Drafts go to the queue of `gateway.chains.Chains`, which all recorders share. An entry closes after 5 s (so that it is committed by then), 200 readings
 or 12 KiB of content, at a clock step, and before each event: so whatever stands in an entry is older than the entries
 behind it, and up to the last entry's time nothing is missing. `gateway.placement` says which micro-chain it goes to;
 of a frame that tells another serial number only raw bytes that came before its end may stand in the former chain.
 
 **Gaps.** A chain's first entry in a run, and its first after the line was down, after 10 s of silence, after 10 s of
 bytes without a frame, and after something was dropped, is a gap event. Its `since` is the time of the last datum that
-was put into the chain, never later.
+was put into the chain, never later; its own time that of the first whole reading after it, because a packet that was
+half over when the line opened is missing, too. So it may be a little later than the clock of the entry behind it, which
+holds the bytes and samples of that half packet.
 
 Bounds: one open entry (12 KiB of content, and one more of stored readings), 16 KiB of raw bytes not yet placed, 32
 kinds of frame errors; for the rest see `gateway.placement` and `gateway.chains`.
@@ -48,9 +50,14 @@ UNREADABLE = "line unreadable: bytes but no frame; check baud rate, parity and o
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """When an entry closes. `entry_us` is also how long readings wait for a serial number."""
+    """When an entry closes.
+
+    `entry_us` is the longest time from a byte to its commit: what is committed every `commit_us` closes that much
+    earlier. It is also how long readings wait for a serial number.
+    """
 
     entry_us: int = 5_000_000
+    commit_us: int = 0
     readings: int = 200
     content: int = 12 * 1024
     keep_raw: bool = True
@@ -72,7 +79,8 @@ class Recorder:
     ) -> None:
         check_tables(subject.signals, subject.waves)
         self._of, self._limits = subject, limits
-        self._to = Placement(subject, chains, limits.entry_us, after)
+        self._lasts_us = max(limits.entry_us - limits.commit_us, limits.entry_us // 2)
+        self._to = Placement(subject, chains, self._lasts_us, after)
         self._up = False
         self._live: Live | None = None
         self._memory: Memory | None = None
@@ -131,9 +139,8 @@ class Recorder:
     def _returned(self, now: Instant, pause_us: int) -> None:
         """Bytes after a silence: it may be another device."""
         self._flush()
-        self._to.doubt(now, silence=True)
+        self._to.returned(now, f"nothing came for {pause_us // 1_000_000} s")
         self._offset = None
-        self._to.event(events.Gap(GapReason.SILENCE, None, f"nothing came for {pause_us // 1_000_000} s", None), now)
 
     def events(self, found: Sequence[api.Event], now: Instant) -> None:
         """What the driver made of the bytes that came last, or of the time that passed.
@@ -153,7 +160,10 @@ class Recorder:
             elif isinstance(event, api.Notice):
                 self._tell_notice(clean(event.text, 256), now)
             else:
-                if self._quiet.good():
+                whole = isinstance(event, api.Reading) or not self._of.signals
+                if whole:
+                    self._to.reading(now)
+                if self._quiet.good(whole=whole):
                     self._notice = "" if self._notice == UNREADABLE else self._notice
                     self._flush(place=False)
                     self._to.event(events.Gap(GapReason.UNREADABLE, None, "bytes came without a frame", None), now)
@@ -184,7 +194,7 @@ class Recorder:
         self._place()
         self._check_step(now)
         if (self._live is not None and self._live.received and now.mono_us >= self._deadline(self._live)) or (
-            self._memory is not None and now.mono_us >= self._memory.began.mono_us + self._limits.entry_us
+            self._memory is not None and now.mono_us >= self._memory.began.mono_us + self._lasts_us
         ):
             self._close_entry()
         if self._to.due(now):
@@ -203,15 +213,15 @@ class Recorder:
     def _deadline(self, live: Live) -> int:
         # The pause since the last entry counts, up to a second: after a crash the gap begins there.
         began = live.began.mono_us
-        pause = min(began - self._last_us, PAUSE_US, self._limits.entry_us // 2) if self._last_us is not None else 0
-        return began + self._limits.entry_us - max(0, pause)
+        pause = min(began - self._last_us, PAUSE_US) if self._last_us is not None else 0
+        return began + max(self._lasts_us - max(0, pause), self._lasts_us // 2)
 
     # What is told in events of its own
 
     def _identify(self, told: api.Identity, now: Instant) -> None:
         if self._to.is_foreign(told):
             self._flush(place=False)  # the bytes just come are the other device's
-            self._to.doubt(now, silence=False)
+            self._to.doubt(now)
             self._offset = None
         if self._to.told(told):
             self._flush(place=False)

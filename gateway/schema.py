@@ -19,7 +19,7 @@ finds a receipt that was taken away and a body that was cleared without having b
     receipts <how many> <digest, hex>
     pruned <bodies of entries below this index were pruned>
 
-where digest = SHA-256(digest before ‖ u64 size ‖ u64 at_ms ‖ SHA-256(statement) ‖ SHA-256(proof)), over every receipt
+where digest = SHA-256(digest before ‖ i64 size ‖ i64 at_ms ‖ SHA-256(statement) ‖ SHA-256(proof)), over every receipt
 in order from 32 zero bytes.
 
 >>> seal = Seal("h.example/gateway/g1", 0, bytes(32), 0)
@@ -97,7 +97,12 @@ def parse_seal(text: str) -> Seal:
 
 def chain_receipt(digest: bytes, size: int, at_ms: int, statement: bytes, proof: bytes) -> bytes:
     """The digest over one receipt more."""
-    row = size.to_bytes(8) + at_ms.to_bytes(8, signed=True) + sha256(statement).digest() + sha256(proof).digest()
+    row = (
+        size.to_bytes(8, signed=True)
+        + at_ms.to_bytes(8, signed=True)
+        + sha256(statement).digest()
+        + sha256(proof).digest()
+    )
     return sha256(digest + row).digest()
 
 

@@ -420,7 +420,7 @@ class Uplink:
         if self._anchor is not None or now < self._next_anchor:
             return []
         old = self.custody if self.witnessed is None else self.witnessed
-        if self.state is State.SENDING and head.size == old == self.custody:
+        if self.state is State.SENDING and head.size == old and (self.custody >= old or self._flights):
             return []
         data = self.log.checkpoint()
         if data is None or old > head.size:

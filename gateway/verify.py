@@ -338,10 +338,10 @@ class _Check:
     def _blame(self, head: Checkpoint, size: int, root: bytes, what: str, *, only: bool = False) -> None:
         """The root of the first `size` entries is wrong: name the entry that it comes from, as far as can be told."""
         first = self._good.size
-        leaves = self._reader.leaves(first, max(size, min(head.size, first + _BLAME)))
-        found = suspects(self._good, leaves, size, root)
+        rows = self._reader.entries(first, max(size, min(head.size, first + _BLAME)))
+        found = suspects(self._good, rows, size, root)
         if isinstance(found, Suspicion):
-            entry = parse_leaf(leaves[found.index - first])
+            entry = parse_leaf(rows[found.index - first][0])
             raise self._bad(
                 "its leaf was changed: hash", found.expected.hex(), found.found.hex(), index=found.index, entry=entry
             )

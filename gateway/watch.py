@@ -43,9 +43,11 @@ class Quiet:
             self._noise_us = now.mono_us
         return passed if passed > SILENCE_US else None
 
-    def good(self) -> bool:
-        """A frame was good. Answers whether the line had been unreadable until now."""
-        was, self.unreadable, self._noise_us = self.unreadable, False, None
+    def good(self, *, whole: bool) -> bool:
+        """A frame was good. Answers whether the line had been unreadable until now: it is until a `whole` reading."""
+        self._noise_us = None
+        was = self.unreadable and whole
+        self.unreadable = self.unreadable and not whole
         return was
 
     def became_unreadable(self, now: Instant) -> bool:

@@ -101,7 +101,7 @@ class Grammar:
                 None if type(item) is str and pattern.fullmatch(item) else f"{where}: not of {pattern.pattern}"
             )
         assert (control, token) == (".size", "bytes")
-        bound = self._type()
+        bound = self._one()
         return lambda item, where: (
             bound(len(item), f"{where}.size") if type(item) is bytes else f"{where}: not a byte string"
         )

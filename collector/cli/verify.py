@@ -1,5 +1,6 @@
 """`verify`: the whole store, checked anew."""
 
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ def verify(context: Context, *, against: Path | None, vkey: str | None, as_json:
     """
     outside = _read(against) if against is not None else None
     path = context.config.store_path
-    show = None if as_json else lambda what: click.echo(f"checking {what}", err=True)
+    show = None if as_json or not sys.stderr.isatty() else lambda what: click.echo(f"checking {what}", err=True)
     report = verify_store(path, vkey or context.vkey, against=outside, progress=show)
     if as_json:
         print_json(as_object(report))

@@ -25,6 +25,7 @@ from vitaledger.merkle import leaf_hash
 from vitaledger.opened import open_entry
 
 _SURPLUS_SHOWN = 20
+_REMARKS = 1000
 
 
 class LogCheck:
@@ -206,6 +207,8 @@ class LogCheck:
         if broken := self._chains.take(index, leaf, found or b""):
             reasons.append(broken)
         stated = self._facts.finding(self._row.origin, index)
+        if stated is not None and reasons and len(self._report.remarks) < _REMARKS:
+            self._report.remarks.append(f"finding, statement {stated[0]}: {self._place(index, leaf)}: {stated[1]}")
         if reasons and stated is None:
             self._report.fail(
                 "entries", f"{'; '.join(reasons)}, and no finding says so", entry=self._place(index, leaf)

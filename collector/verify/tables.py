@@ -1,5 +1,6 @@
 """What verification alone asks of the store: the file itself, and rows that belong to nothing."""
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from importlib.resources import files
@@ -21,6 +22,7 @@ _ORPHANS = {
     "positions": "SELECT chain, 'entry ' || seq FROM positions WHERE chain NOT IN (SELECT chain FROM chains)",
 }
 _SHOWN = 20
+_COMMENT = re.compile("--.*")
 
 
 class Tables(Reader):
@@ -93,9 +95,9 @@ def _check_schema(connection: sqlite3.Connection, report: Report) -> bool:
     query = "SELECT name, type, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"
     with sqlite3.connect(":memory:") as model:
         model.executescript(files("collector").joinpath("schema.sql").read_text("utf-8"))
-        expected = {name: (kind, sql) for name, kind, sql in model.execute(query)}
+        expected = {name: (kind, _plain(sql)) for name, kind, sql in model.execute(query)}
     model.close()
-    found = {name: (kind, sql) for name, kind, sql in connection.execute(query)}
+    found = {name: (kind, _plain(sql)) for name, kind, sql in connection.execute(query)}
     for name in sorted(expected.keys() | found.keys()):
         if expected.get(name) != found.get(name):
             report.fail("file", f"{name}: expected {expected.get(name)}, found {found.get(name)}")
@@ -104,6 +106,11 @@ def _check_schema(connection: sqlite3.Connection, report: Report) -> bool:
         report.fail("meta", f"schema: expected {SCHEMA_VERSION}, found {version and bytes(version[0])!r}")
         return False
     return all(name in found for name in expected)
+
+
+def _plain(sql: str) -> str:
+    """A definition without its comments and line breaks."""
+    return " ".join(_COMMENT.sub("", sql).split())
 
 
 def check_meta(tables: Tables, vkey: str, report: Report) -> None:

@@ -74,11 +74,15 @@ def split(history: list[dict[str, Any]]) -> tuple[list[dict[str, list[Said]]], l
             gaps.append(Gap(since / 1000 if since is not None else None, row["wall_ms"] / 1000, row["reason"]))
             runs.append(defaultdict(list))
         elif "wave" in row:
-            runs[-1][f"wave:{row['wave']}"] += [Said(row["offset_us"] / 1e6, str(each)) for each in row["samples"]]
+            runs[-1][f"wave:{row['wave']}"] += [Said(_at(row), str(each)) for each in row["samples"]]
         elif "signal" in row:
             assert row["state"] == "proven", row
-            runs[-1][row["signal"]].append(Said(row["offset_us"] / 1e6, _word(row["value"], row["absent"])))
+            runs[-1][row["signal"]].append(Said(_at(row), _word(row["value"], row["absent"])))
     return runs, gaps
+
+
+def _at(row: dict[str, Any]) -> float:
+    return float(row["wall_ms"] / 1000 + row["offset_us"] / 1e6)
 
 
 def compare(truth: dict[str, list[Said]], history: list[dict[str, Any]], *, began: float | None = None) -> Outcome:

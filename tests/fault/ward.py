@@ -4,7 +4,7 @@ from fractions import Fraction
 from pathlib import Path
 from random import Random
 
-from collector import ledger
+from collector import config, keys, ledger
 from collector.ingest import Message, Publish, Step
 from collector.reader import FILE_NAME
 from collector.store import Store
@@ -114,7 +114,7 @@ class Gateway:
         size, found = self.witnessed if size is None else size, []
         while self.sent < size:
             first = self.sent
-            end = min(size, first - first % 256 + 256)
+            end = min(size, first - first % 64 + 64)  # a message holds 64 KiB
             path = merkle.subtree_consistency_proof(self.tiles, first - first % 256, end, size)
             run = tuple(Sealed(*pair) for pair in self.sealed[first:end])
             message = Entries(len(found) + 1, self.origin, size, first, run, tuple(path))
@@ -128,7 +128,9 @@ class Ward:
 
     def __init__(self, folder: Path, seed: int = 1) -> None:
         self.path = folder / FILE_NAME
-        self.signer = Ed25519Signer(messages.ledger_origin(PROVIDER), Random(seed).randbytes(32))
+        self.signer = keys.create(folder / keys.FILE_NAME, messages.ledger_origin(PROVIDER), Random(seed).randbytes(32))
+        self.config = folder / config.FILE_NAME
+        self.config.write_text(f'provider = "{PROVIDER}"\nstate = "."\n')
         self.vkey = str(self.signer.vkey)
         self.store = Store.create(self.path, PROVIDER, self.vkey, ledger.empty_head(self.signer))
         self.now_ms = T0
@@ -212,8 +214,8 @@ def add_oddities(ward: Ward) -> None:
         hole.now_ms += 1_000
         hole.readings("nonin:port:bed-9", 2)
     ward.process([odd.anchor(), *odd.entries(), hole.anchor()])
-    first, _, last = hole.entries()
-    ward.process([first, last])
+    runs = hole.entries()
+    ward.process(runs[:4] + runs[8:])
     status = messages.STATUS.encode(messages.Status(1, bytes(16), bytes(16), "0.1.0", odd.size, 3))
     health = messages.HEALTH.encode(messages.Health(0, None, 10**9, 4, 3))
     ward.process(

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.sealing import Sealer
 from gateway.uplink import State, Uplink
 from tests.unit.gateway.makers import KEY, LEDGER_KEY, ORIGIN, drafts
 from tests.unit.gateway.model_collector import MemoryLog, ModelCollector, Wire, World
-from gateway.sealing import Sealer
 
 TOTAL = 1500
 
@@ -36,7 +36,9 @@ def test_everything_comes_into_custody(seed, loss, repeat, late, start, tell_sta
     random, log = Random(seed), MemoryLog()
     log.grow(entries()[:start])
     collector = ModelCollector(tell_state=tell_state)
-    world = World(uplink(log, first_id=seed + 1), collector, Wire(random, loss, repeat, late), Wire(random, loss, repeat, late))
+    world = World(
+        uplink(log, first_id=seed + 1), collector, Wire(random, loss, repeat, late), Wire(random, loss, repeat, late)
+    )
     world.act(world.uplink.connected(0.0))
     for _ in range(60):  # a live log, a line that breaks, a gateway that restarts
         world.run(2)

@@ -19,7 +19,7 @@ from vitaledger.errors import VitaledgerError
 
 PROVIDER = "demo.example"
 GATEWAY = "ward-1"
-_VKEY = re.compile(r"\S+\+[0-9a-f]{8}\+[A-Za-z0-9+/=]+")
+_VKEY = re.compile(r"[^\s'\"+]+\+[0-9a-f]{8}\+[A-Za-z0-9+/=]+")
 _PORT = re.compile(r"\b(\d{2,5})\s*$", re.MULTILINE)
 _STOP_S = 20.0
 
@@ -36,6 +36,7 @@ state = "state"
 [mqtt]
 host = "127.0.0.1"
 port = {port}
+protocol = "3.1.1"  # all that the embedded broker speaks
 
 [http]
 host = "127.0.0.1"
@@ -50,6 +51,7 @@ state = "state"
 [mqtt]
 host = "127.0.0.1"
 port = {port}
+protocol = "3.1.1"  # all that the embedded broker speaks
 anchor_every_s = 2
 """
 GATEWAY_PORT = """

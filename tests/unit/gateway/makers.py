@@ -30,9 +30,19 @@ def instant(ms):
 
 def readings(chain, ms, salt=0, size=4):
     times = tuple(n * 333_333 for n in range(size))
-    spo2 = Series("spo2", 150456, 262688, Category.MEASURED, 0, 0, tuple(95 + (salt + n) % 5 for n in range(size)), (), ())
+    spo2 = Series(
+        "spo2", 150456, 262688, Category.MEASURED, 0, 0, tuple(95 + (salt + n) % 5 for n in range(size)), (), ()
+    )
     values = Values(
-        "nonin", "1", Provenance.DEVICE_LIVE, Use.DEMO, Check.CHECKSUM, Context(None, None, None), (times,), (spo2,), None
+        "nonin",
+        "1",
+        Provenance.DEVICE_LIVE,
+        Use.DEMO,
+        Check.CHECKSUM,
+        Context(None, None, None),
+        (times,),
+        (spo2,),
+        None,
     )
     raw = (Chunk(Direction.RECEIVED, 0, Random(salt).randbytes(60)),)
     return Draft(Kind.READINGS, chain, instant(ms), values=values, raw=raw)

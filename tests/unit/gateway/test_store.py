@@ -9,14 +9,6 @@ from gateway import recovery, schema
 from gateway.reader import Reader
 from gateway.store import DraftError, StoreLockedError, is_locked
 from gateway.verify import verify_store
-from vitaledger.checkpoint import open_checkpoint
-from vitaledger.entry import GATEWAY_CHAIN, Clock, parse_leaf
-from vitaledger.errors import MisuseError, VerificationError
-from vitaledger.events import Heads
-from vitaledger.keys import Ed25519Signer
-from vitaledger.merkle import leaf_hash, root, verify_consistency, verify_subtree_consistency
-from vitaledger.opened import open_entry
-
 from tests.unit.gateway.makers import (
     BOOT,
     KEY,
@@ -31,6 +23,13 @@ from tests.unit.gateway.makers import (
     readings,
     stop,
 )
+from vitaledger.checkpoint import open_checkpoint
+from vitaledger.entry import GATEWAY_CHAIN, Clock, parse_leaf
+from vitaledger.errors import MisuseError, VerificationError
+from vitaledger.events import Heads
+from vitaledger.keys import Ed25519Signer
+from vitaledger.merkle import leaf_hash, root, verify_consistency, verify_subtree_consistency
+from vitaledger.opened import open_entry
 
 
 def check(path):
@@ -149,7 +148,9 @@ def test_a_torn_store_is_refused_and_left_alone(tmp_path, change, message):
     with open_store(tmp_path) as store:
         store.commit(drafts(50))
     db = sqlite3.connect(tmp_path / schema.DATABASE, isolation_level=None)
-    db.execute(change.replace("replace(checkpoint", "CAST(replace(CAST(checkpoint AS TEXT)").replace("'49')", "'49') AS BLOB)"))
+    db.execute(
+        change.replace("replace(checkpoint", "CAST(replace(CAST(checkpoint AS TEXT)").replace("'49')", "'49') AS BLOB)")
+    )
     db.close()
     with pytest.raises(VerificationError, match=message):
         open_store(tmp_path)
@@ -172,7 +173,9 @@ def test_copies_taken_while_running_open_as_some_committed_state(tmp_path):
                     shutil.copy(live / name, copy / name)
             wal = copy / f"{schema.DATABASE}-wal"
             data = wal.read_bytes()
-            wal.write_bytes(data[: len(data) - (n * 977) % max(1, len(data) // 3)])  # the tail of the WAL did not arrive
+            wal.write_bytes(
+                data[: len(data) - (n * 977) % max(1, len(data) // 3)]
+            )  # the tail of the WAL did not arrive
             try:
                 with open_store(copy, seed=n) as torn:
                     assert torn.size in sizes
