@@ -20,6 +20,10 @@ check: .venv/ready
 bench: .venv/ready
 	$(BIN)/python -m bench $(ARGS)
 
+# Pages that are made from the code; a test compares them.
+docs: .venv/ready
+	$(BIN)/python -m tests.docs
+
 format: .venv/ready
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format

@@ -143,6 +143,27 @@ def chain_history(log: VerifiedLog, chain: ChainRow, span: Span, newest: int | N
         for seen in run(log, chain, first, last):
             if seen.verdict.state is State.FAILED or span.first_seq is not None or _overlaps(seen, span):
                 yield seen
+    yield from _out_of_order(log, chain, span)
+
+
+def _out_of_order(log: VerifiedLog, chain: ChainRow, span: Span) -> Iterator[Seen]:
+    """Findings of this micro-chain whose number another entry holds already: shown behind the others."""
+    if chain.broken is None:
+        return
+    for index, _ in log.reader.findings(log.row.log):
+        row = log.reader.entry(log.row.log, index)
+        try:
+            entry = parse_leaf(row[0]) if row else None
+        except MalformedError:
+            continue
+        if entry is None or entry.chain != chain.name:
+            continue
+        place = log.reader.positions(chain.chain, entry.seq, entry.seq)
+        seen = Seen(log.row, chain.name, entry.seq, entry.clock.wall_ms * 1000, log.look(index))
+        last = entry.seq if span.last_seq is None else span.last_seq
+        inside = _overlaps(seen, span) and (span.first_seq or 0) <= entry.seq <= last
+        if inside and (not place or place[0].idx != index):
+            yield seen
 
 
 def run(log: VerifiedLog, chain: ChainRow, first: int, last: int) -> Iterator[Seen]:

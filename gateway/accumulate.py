@@ -17,7 +17,7 @@ from vitaledger.content import VALUES, WAVES, Chunk, Context, M, Run, Series, St
 from vitaledger.errors import MisuseError
 from vitaledger.marks import Absence, Check, Direction, Provenance, Quality, Use
 
-MAX_SAMPLES = 1024  # of one piece; a driver's longer run is taken in pieces
+MAX_SAMPLES = 1024  # of one piece: a driver's longer run is taken in pieces, of at most an eighth of the content
 _SERIES = 64  # bytes beside the values: handle, codes, heads of the arrays
 _RUN = 16
 _CHUNK = 24
@@ -190,6 +190,15 @@ class Live:
             self.size += _SERIES
         self.size += column.add(self._after(reading.at_us), reading.value, reading.absence, reading.quality)
         self.readings += 1
+
+    def growth(self, handle: str, samples: tuple[int, ...], *, follows: bool) -> int:
+        """By how many bytes these samples would make the content longer: one wide sample widens its whole block."""
+        width = sample_width(min(samples), max(samples)) or 4
+        block = self._open.get(handle) if follows else None
+        if block is None:
+            return _SERIES + width * len(samples)
+        both = sample_width(min(*samples, block.low), max(*samples, block.high)) or 4
+        return both * len(samples) + (both - block.width) * len(block.samples)
 
     def add_samples(
         self,

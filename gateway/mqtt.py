@@ -4,7 +4,7 @@ Two threads: paho's own, which only puts what happens into a queue, and "uplink"
 and the log's reader. Each connection gets a client of its own, so that nothing that an earlier one had queued goes out
 again behind the uplink's back; sessions are clean, and nothing depends on the broker's memory.
 
-    protocol      5 first where "auto", then 3.1.1; what worked is kept
+    protocol      5 first where "auto", and 3.1.1 when the broker hangs up or says nothing for 2 s; what worked is kept
     will          up/status with online 0, retained; up/status is published, retained, at each connection
     health        up/health every 10 s at QoS 0; it also shows that the network thread lives: when it has written
                   nothing for 30 s while the line counts as connected, the connection is made anew
@@ -35,6 +35,7 @@ from vitaledger.messages import HEALTH, STATUS, Health, Status
 KEEPALIVE_S = 15
 CONNECT_S = 5.0
 HANDSHAKE_S = 10.0  # from the TCP connection to the granted subscription
+PROBE_S = 2.0  # a broker that does not know MQTT 5 may just say nothing
 TICK_S = 0.25
 HEALTH_S = 10.0
 DEAD_S = 30.0
@@ -50,6 +51,10 @@ _log = logging.getLogger(__name__)
 
 class LineError(VitaledgerError):
     """The broker cannot be reached or does not let us in; says why."""
+
+
+class _OtherProtocolError(LineError):
+    """The broker gave no answer to MQTT 5, and 3.1.1 is to be tried."""
 
 
 class Link:
@@ -133,6 +138,9 @@ class Link:
             try:
                 self._serve()
                 delay = MIN_DELAY_S
+            except _OtherProtocolError as error:
+                _log.info("%s", error)
+                continue
             except LineError as error:
                 self._tell(str(error))
             except Exception as error:  # noqa: BLE001  the outermost loop of this thread: log, and connect anew
@@ -163,12 +171,14 @@ class Link:
             self._progress = self._uplink.progress()
 
     def _handshake(self, line: "_Line") -> None:
-        end = self._clock() + HANDSHAKE_S
+        probing = len(self._protocols) > 1 and self._protocols[0] == MQTTProtocolVersion.MQTTv5
+        end = self._clock() + (PROBE_S if probing else HANDSHAKE_S)
         while not line.ready.wait(TICK_S):
             self._last_progress = self._clock()
             if line.lost.is_set() or self._clock() > end:
-                self._protocols.append(self._protocols.pop(0))  # a broker that does not know MQTT 5 just hangs up
-                raise LineError(line.reason or f"broker {line.where}: connected, and then no answer")
+                self._protocols.append(self._protocols.pop(0))
+                why = line.reason or f"broker {line.where}: connected, and then no answer"
+                raise _OtherProtocolError(f"{why}; trying MQTT 3.1.1") if probing else LineError(why)
             if self._stop.is_set():
                 return
 

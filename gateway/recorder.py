@@ -6,10 +6,11 @@
     recorder.tick(now)                           at least four times a second
     recorder.closed(now, reason, detail)         the line is down
 
-Drafts go to the queue of `gateway.chains.Chains`, which all recorders share. An entry closes after 5 s (so that it is committed by then), 200 readings
-or 12 KiB of content, at a clock step, and before each event: so whatever stands in an entry is older than the entries
-behind it, and up to the last entry's time nothing is missing. `gateway.placement` says which micro-chain it goes to;
-of a frame that tells another serial number only raw bytes that came before its end may stand in the former chain.
+Drafts go to the queue of `gateway.chains.Chains`, which all recorders share. An entry closes after 5 s (so that it is
+committed by then), 200 readings or 12 KiB of content, at a clock step, and before each event: so whatever stands in an
+entry is older than the entries behind it, and up to the last entry's time nothing is missing. `gateway.placement` says
+which micro-chain it goes to; of a frame that tells another serial number only raw bytes that came before its end may
+stand in the former chain.
 
 **Gaps.** A chain's first entry in a run, and its first after the line was down, after 10 s of silence, after 10 s of
 bytes without a frame, and after something was dropped, is a gap event. Its `since` is the time of the last datum that
@@ -252,12 +253,12 @@ class Recorder:
                 self._close_entry()
                 return
 
-    def _entry(self, now: Instant, size: int = 0) -> Live:
+    def _entry(self, now: Instant, size: int = 0, *, received: bool = True) -> Live:
         """The entry that takes `size` bytes more."""
         live = self._live
         if live is not None:
             # What was sent into a silence waits for an answer, but an entry of its time begins with that.
-            old = not live.received and now.mono_us - live.began.mono_us >= self._limits.entry_us
+            old = received and not live.received and now.mono_us - live.began.mono_us >= self._limits.entry_us
             if old or live.size + size > self._limits.content:
                 self._close_entry()
         if self._live is None:
@@ -268,7 +269,8 @@ class Recorder:
         """Put the bytes that came into the open entry."""
         unplaced, self._unplaced = self._unplaced, []
         for direction, data, at in unplaced:
-            self._entry(at, len(data)).add_chunk(direction, at.mono_us, data)
+            received = direction is Direction.RECEIVED
+            self._entry(at, len(data), received=received).add_chunk(direction, at.mono_us, data)
 
     def _add_reading(self, reading: api.Reading, now: Instant) -> None:
         check_reading(reading)
@@ -289,11 +291,11 @@ class Recorder:
         if wave is None:
             raise MisuseError(f"driver {self._of.driver} emitted samples of {found.handle}: it declares no such wave")
         self._place()
-        for at in range(0, len(found.samples), MAX_SAMPLES):
-            piece = found.samples[at : at + MAX_SAMPLES]
-            self._entry(now, 4 * len(piece)).add_samples(
-                wave, found.at_us, piece, found.absence, found.quality, follows=found.follows or at > 0
-            )
+        most = min(MAX_SAMPLES, self._limits.content // 8)
+        for at in range(0, len(found.samples), most):
+            piece, follows = found.samples[at : at + most], found.follows or at > 0
+            grown = self._live.growth(found.handle, piece, follows=follows) if self._live is not None else 0
+            self._entry(now, grown).add_samples(wave, found.at_us, piece, found.absence, found.quality, follows=follows)
         self._close_if_full()
 
     def _close_if_full(self) -> None:

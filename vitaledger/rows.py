@@ -12,7 +12,7 @@ The same rows serve `history` of the gateway and the collector, the CSV of an ev
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from enum import IntEnum
 
 from vitaledger import content, events, vitals
@@ -121,6 +121,19 @@ def describe(event: events.Event, clock: Clock) -> str:  # noqa: PLR0911  one se
             )
         case _:
             return ", ".join(f"{field.name} {_word(getattr(event, field.name))}" for field in fields(event))
+
+
+def as_plain(value: object) -> object:
+    """An event, or a field of one, as JSON can hold it: records as objects, numbers' words, bytes in hex."""
+    if isinstance(value, IntEnum):
+        return _word(value)
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, tuple):
+        return [as_plain(each) for each in value]
+    if is_dataclass(value):
+        return {field.name: as_plain(getattr(value, field.name)) for field in fields(value)}
+    return value
 
 
 def _gap(event: events.Gap, clock: Clock) -> str:

@@ -187,7 +187,7 @@ SIGNS: tuple[Sign, ...] = (
     ),
     Sign("peep", "PEEP", 151976, None, ("76248-4",), CM_H2O, (0, 20), (-10, 60)),
     Sign("peak-pressure", "peak inspiratory pressure", 151973, None, ("76531-3",), CM_H2O, (0, 50), (-20, 140)),
-    Sign("fio2", "FiO₂", 152196, "MDC_CONC_AWAY_O2_INSP", ("3150-6",), PERCENT, (21, 100), (15, 100)),
+    Sign("fio2", "FiO₂", 152196, "MDC_CONC_AWAY_O2_INSP", ("3150-0",), PERCENT, (21, 100), (15, 100)),
     Sign("spco", "SpCO", 0, "MDC_PULS_OXIM_HB_CO_ART", (), PERCENT, (0, 20), (0, 99)),  # (?)
     Sign("spmet", "SpMet", 0, None, (), PERCENT, (0, 10), (0, 99)),  # (?)
     Sign("pvi", "pleth variability index", 0, None, (), PERCENT, (0, 40), (0, 100)),  # (?)
@@ -202,7 +202,10 @@ def _index(signs: Iterable[Sign]) -> Mapping[int, Sign]:
 
 _BY_CODE = _index(SIGNS)
 _BY_NAME: Mapping[str, Sign] = MappingProxyType({sign.name: sign for sign in SIGNS})
-_BY_LOINC: Mapping[str, Sign] = MappingProxyType({code: sign for sign in reversed(SIGNS) for code in sign.loinc})
+_BY_LOINC: Mapping[str, Sign] = MappingProxyType(
+    {code: sign for sign in reversed(SIGNS) for code in sign.loinc}
+    | {sign.loinc[0]: sign for sign in reversed(SIGNS) if sign.loinc}  # whose own code it is goes first
+)
 
 
 def by_code(code: int) -> Sign | None:
@@ -216,7 +219,7 @@ def by_name(name: str) -> Sign:
 
 
 def by_loinc(code: str) -> Sign | None:
-    """Find the first sign that bears this LOINC code."""
+    """Find the sign that bears this LOINC code; of several, the first that prefers it."""
     return _BY_LOINC.get(code)
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from collector.cli.common import Context, json_option, now_us, pass_context, print_json
 from collector.cli.times import show
@@ -29,7 +29,8 @@ def gateways(context: Context, *, as_json: bool) -> None:
         for row in found:
             print_json(row)
         return
-    table = Table("gateway", "origin", "online", "last heard", "version", "witnessed", "stored", "custody", "backlog")
+    names = ("gateway", "origin", "online", "last heard", "version", "witnessed", "stored", "custody", "backlog")
+    table = Table(*(Column(name, overflow="fold") for name in names))
     for row in found:
         online = {True: "yes", False: "no", None: "?"}[row["online"]]
         cells = (online, row["last_seen"] or "never", row["version"] or "")
@@ -83,7 +84,8 @@ def devices(context: Context, *, as_json: bool) -> None:
         for row in found:
             print_json(row)
         return
-    table = Table("device", "make and model", "serial", "identity by", "use", "entries", "last entry", "state")
+    names = ("device", "make and model", "serial", "identity by", "use", "entries", "last entry", "state")
+    table = Table(*(Column(name, overflow="fold") for name in names))
     for row in found:
         who = row["identity"] or {}
         named = " ".join(filter(None, (who.get("make"), who.get("model")))) or "?"

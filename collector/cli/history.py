@@ -21,7 +21,7 @@ from collector.cli.times import show
 from collector.history import Device, Seen, Span, find_device
 from collector.history import history as entries_of
 from collector.verified import State, VerifiedStore
-from vitaledger.rows import EventRow, ReadingRow, Row, WaveRow, rows
+from vitaledger.rows import EventRow, ReadingRow, Row, WaveRow, as_plain, rows
 
 
 @dataclass
@@ -165,7 +165,7 @@ def as_object(device: Device, line: Line) -> dict[str, Any]:
         case WaveRow():
             said |= {"wave": row.signal, "last_offset_us": row.last_us - seen.at_us, "samples": list(row.samples)}
         case EventRow():
-            said |= {"event": row.name, "text": row.text}
+            said |= {"event": row.name, "text": row.text, "fields": as_plain(row.event)}
     return said | {
         "origin": seen.log.origin,
         "index": seen.look.index,

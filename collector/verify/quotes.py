@@ -23,12 +23,10 @@ class Quotes:
         """One quote, in the entry at `place`."""
         if quoted == self._last or quoted.origin != self._origin:
             return
+        # the entry is as good as its gateway's signature: it is the ledger that fails
         if quoted.size > self._size:
-            self._report.fail(
-                "ledger",
-                f"the gateway had seen the ledger at size {quoted.size}; here it has {self._size}: it was rolled back",
-                entry=place,
-            )
+            reason = f"the ledger was rolled back from size {quoted.size} to {self._size}, as told by {place}"
+            self._report.fail("ledger", reason)
             return
         try:
             found = merkle.root_from_tiles(self._tiles, quoted.size)
@@ -36,11 +34,6 @@ class Quotes:
             self._report.remarks.append(f"{place}: its quote of the ledger cannot be checked: {error}")
             return
         if found != quoted.root:
-            self._report.fail(
-                "ledger",
-                f"the gateway had seen another ledger at size {quoted.size}",
-                entry=place,
-                expected=quoted.root,
-                found=found,
-            )
+            reason = f"root at size {quoted.size}, as told by {place}"
+            self._report.fail("ledger", reason, expected=quoted.root, found=found)
         self._last = quoted

@@ -70,8 +70,8 @@ def split(history: list[dict[str, Any]]) -> tuple[list[dict[str, list[Said]]], l
     gaps: list[Gap] = []
     for row in history:
         if row.get("event") == "gap":
-            since = row.get("since_ms")
-            gaps.append(Gap(since / 1000 if since is not None else None, row["wall_ms"] / 1000, row["reason"]))
+            since, reason = row["fields"]["since"], row["fields"]["reason"]
+            gaps.append(Gap(since["wall_ms"] / 1000 if since else None, row["wall_ms"] / 1000, reason))
             runs.append(defaultdict(list))
         elif "wave" in row:
             runs[-1][f"wave:{row['wave']}"] += [Said(_at(row), str(each)) for each in row["samples"]]

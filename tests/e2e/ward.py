@@ -59,7 +59,7 @@ class Ward(Stage):
         found: dict[str, list[dict[str, object]]] = {}
         for device in json_lines(self.collector("devices", "--json")):
             lines = json_lines(self.collector("history", device["chain"], "--json", "--waves"))
-            found.setdefault(device["port"], []).extend(lines)
+            found.setdefault(device["identity"]["port"], []).extend(lines)
         return found
 
     def _listens(self) -> bool:

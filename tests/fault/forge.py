@@ -7,7 +7,7 @@ from collector import ledger
 from collector.ledger import Ledger
 from collector.store import Store
 from collector.strands import Strands
-from vitaledger import entry, merkle, statement
+from vitaledger import merkle, statement
 from vitaledger.chain import follow, start
 from vitaledger.checkpoint import Checkpoint, parse_unverified, sign_checkpoint
 from vitaledger.entry import entry_hash, parse_body, parse_leaf, seal
@@ -83,13 +83,13 @@ class Story:
                     content = content[:spot] + bytes([content[spot] ^ 1]) + content[spot + 1 :]
                     parts[0] = (part, content)
                 head = heads.get(chain) or start(origin, chain)
-                rows[at] = leaf, body = seal(told.kind, chain, told.seq, head.last, told.clock, parts, salts)
-                told = parse_leaf(leaf)
+                rows[at] = seal(told.kind, chain, told.seq, head.last, told.clock, parts, salts)
+                told = parse_leaf(rows[at][0])
             head = heads.get(told.chain) or start(origin, told.chain)
             try:
-                heads[told.chain] = follow(head, told, entry_hash(leaf))
+                heads[told.chain] = follow(head, told, entry_hash(rows[at][0]))
             except VitaledgerError:
-                heads[told.chain] = replace(head, next_seq=told.seq + 1, last=entry_hash(leaf))
+                heads[told.chain] = replace(head, next_seq=told.seq + 1, last=entry_hash(rows[at][0]))
 
     def restate_custody(self, origin: str) -> None:
         """Custody statements with the roots of the entries as they are now."""
@@ -135,6 +135,3 @@ class Story:
 
     def tiles(self, origin: str) -> MemoryTiles:
         return MemoryTiles(entry_hash(leaf) for leaf, _ in self.entries[origin])
-
-
-__all__ = ["Story", "entry"]

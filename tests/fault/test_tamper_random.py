@@ -6,10 +6,10 @@ from collections import Counter
 from random import Random
 
 import pytest
-from changes import change
-from ward import add_oddities, make_ward
 
 from collector.verify import verify_store
+from tests.fault.changes import change
+from tests.fault.ward import add_oddities, make_ward
 
 TOTAL = int(os.environ.get("VITALEDGER_TAMPER", "100"))
 CHUNKS = 10

@@ -6,10 +6,10 @@ from dataclasses import replace
 from random import Random
 
 import pytest
-from forge import Story
-from ward import make_ward
 
 from collector.verify import verify_store
+from tests.fault.forge import Story
+from tests.fault.ward import make_ward
 from vitaledger import messages
 from vitaledger.keys import Ed25519Signer
 from vitaledger.statement import Custody

@@ -221,7 +221,7 @@ def _vkey(printed: str, of: str) -> str:
 
 def command(program: str) -> str:
     """The path of one of our commands: beside this Python, else on the PATH."""
-    beside = Path(sys.executable).with_name(program)
+    beside = Path(sys.executable).parent / program
     found = str(beside) if beside.exists() else shutil.which(program)
     if found is None:
         raise StageError(f"{program} is not installed; the demo needs vitaledger[gateway,collector,sim]")

@@ -30,7 +30,7 @@ HEAD = ChainHead(NAME, 6, RUN[5][1])
 
 def test_the_beginning():
     assert start(ORIGIN, NAME) == ChainHead(NAME, 0, genesis(ORIGIN, NAME))
-    assert genesis(ORIGIN, NAME).hex() == "7ddb39c41b1ab0e51b9bab57dd0bbfbdf6ca5d1ab5c1afd5fcbe35b3c46ccd9e"
+    assert genesis(ORIGIN, NAME).hex() == "e4c0ffd5fba5127e7bcaaaf5a8e2e325d22b51938064254c062eccd6deaa9877"
     assert len({genesis(o, n) for o in (ORIGIN, ORIGIN + "/2") for n in (NAME, OTHER)}) == 4
 
 

@@ -117,7 +117,7 @@ def test_readings_of_an_unconfirmed_unit_never_enter_the_former_chain(end):
         rig.tick(13)
         rig.tick(14)
     else:
-        rig.close(9)
+        rig.recorder.closed(at(9), GapReason.UNPLUGGED, "pulled")
     found = [(chain, told) for chain, told in rig.told() if isinstance(told, list)]
     assert [chain for chain, _ in found] == [PORT] * len(found)
     assert [value for _, told in found for value in told] == [50, 51]
@@ -157,7 +157,7 @@ def test_after_the_line_was_down_the_same_serial_number_goes_on():
     for n in range(3):
         rig.values(11 + n, 70, who=A)
     rig.tick(20)
-    assert [told for _, told in rig.told()] == ["line down", "gap unplugged", "line up", [70, 70, 70]]
+    assert [told for _, told in rig.told()] == ["gap unplugged", "line up", [70, 70, 70]]
     gap = next(entry for entry in rig.entries if getattr(entry.event, "reason", None) is GapReason.UNPLUGGED)
     assert gap.event.since == at(3).clock
 

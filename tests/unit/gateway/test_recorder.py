@@ -196,7 +196,7 @@ def test_down_and_up_again_seals_line_down_then_a_gap_since_the_last_datum():
     rig = settled()
     rig.values(6.0, 97)
     rig.values(6.5, 98)
-    assert rig.close(9.0, detail="pulled out") and rig.entries[-1].event.detail == "pulled out"
+    assert rig.close(9.0, detail="pulled out")[-1].event.detail == "pulled out"
     rig.recorder.opened(at(20.0))
     rig.values(20.5, 99)
     rig.tick(25.5)
@@ -281,7 +281,7 @@ def test_frame_errors_are_counted_and_sealed_once_a_minute_and_at_the_end():
     rig.close(100)
     found = [entry.event for entry in rig.entries if isinstance(entry.event, events.FrameErrors)]
     assert len(found) == 3
-    total = {kind: 0 for kind in ("checksum", "sync")}
+    total = dict.fromkeys(("checksum", "sync"), 0)
     for event in found:
         for count in event.counts:
             total[count.kind] += count.count
