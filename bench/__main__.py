@@ -5,7 +5,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from bench import sealing
+from bench import sealing, soak
 
 
 def main() -> None:
@@ -14,7 +14,11 @@ def main() -> None:
     options.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
     options.add_argument("--runs", type=int, default=5, help="runs of which the median is taken")
     options.add_argument("--short", action="store_true", help="a tenth of the work, to see that it completes")
+    options.add_argument("--soak", type=float, metavar="SECONDS", help="instead: eight devices through a real path")
     chosen = options.parse_args()
+    if chosen.soak:
+        soak.run(chosen.soak)
+        return
     figures = []
     print(f"sealing, {sealing.READINGS} readings an entry, committed FULL; median of {chosen.runs} runs")
     print(f"{'entries a commit':>17} {'readings/s':>12} {'plain SQLite':>13} {'ratio':>7}   range")

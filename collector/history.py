@@ -284,7 +284,7 @@ def _first_after(log: VerifiedLog, chain: ChainRow, wall_ms: int) -> int:
 def _clock(log: VerifiedLog, chain: ChainRow, place: Position) -> int:
     row = log.reader.entry(log.row.log, place.idx)
     try:
-        entry = parse_leaf(row[0]) if row else None
+        entry = parse_leaf(row[0]) if row and type(row[0]) is bytes else None
     except MalformedError:
         entry = None
     if entry is None or (entry.chain, entry.seq) != (chain.name, place.seq):

@@ -180,8 +180,9 @@ class VerifiedLog:
     def _look(self, index: int) -> Look:
         expected = self.leaf_hash(index)
         row = self.reader.entry(self.row.log, index)
-        if row is None:
-            return Look(index, Verdict(State.FAILED, f"entry {index} is missing in the store"), expected)
+        if row is None or {type(cell) for cell in row} != {bytes}:  # SQLite stores what it is given
+            how = "missing in the store" if row is None else "not stored as bytes"
+            return Look(index, Verdict(State.FAILED, f"entry {index} is {how}"), expected)
         leaf, body = row
         found = leaf_hash(leaf)
         if expected is not None and found != expected:

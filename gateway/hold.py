@@ -12,8 +12,6 @@ class Hold:
         self.began = began
         self.drafts: list[Draft] = []
         self.bytes = 0
-        self.first_reading: Instant | None = None
-        self.silence: str | None = None  # what the gap of a silence before the first byte will say
         self._heard_us: int | None = None
 
     def heard(self, count: int, now: Instant) -> None:

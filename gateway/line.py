@@ -103,10 +103,10 @@ class Line:
                     self._attend(port, driver, recorder)
             except LineGoneError as gone:
                 self._complain(str(gone))
-                recorder.closed(self._clock.now(), GapReason.UNPLUGGED, str(gone))
+                recorder.closed(GapReason.UNPLUGGED, str(gone))
                 self._wait(self._backoff.failed())
             else:
-                recorder.closed(self._clock.now(), GapReason.UNPLUGGED, STOPPED)
+                recorder.closed(GapReason.UNPLUGGED, STOPPED)
 
     def _wait(self, seconds: float) -> None:
         """Wait before the next try; a device that turns up is opened at once, because its bytes are lost till then."""

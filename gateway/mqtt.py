@@ -27,7 +27,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersi
 
 from gateway.config import MqttConfig
 from gateway.receipts import VerifiedReceipt
-from gateway.uplink import Action, Alarm, Progress, Publish, Uplink
+from gateway.uplink import Action, Alarm, Progress, Publish, SaveReceipt, Uplink
 from vitaledger import messages
 from vitaledger.errors import MalformedError, VitaledgerError
 from vitaledger.messages import HEALTH, STATUS, Health, Status
@@ -212,7 +212,16 @@ class Link:
                 _log.warning("%s", action.text)
                 self._alarm(action.text)
             else:
-                self._save(action.receipt)
+                self._save_receipt(action)
+
+    def _save_receipt(self, action: SaveReceipt) -> None:
+        saved = False
+        try:
+            self._save(action.receipt)
+            saved = True
+        finally:
+            if not saved:
+                self._uplink.custody = action.before
 
     def _tell(self, text: str) -> None:
         self.problem = text

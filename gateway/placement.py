@@ -72,14 +72,6 @@ class Placement:
         self._told.reset()
         self._hold = Hold(now)
 
-    def heard(self, count: int, now: Instant) -> None:
-        """So many bytes came."""
-        if self._hold is not None:
-            self._hold.heard(count, now)
-        elif self.chain is None:
-            self._dropped += count
-            self._dropping = True
-
     def doubt(self, now: Instant) -> None:
         """It may be another device from here on: a frame told so."""
         if self._hold is None:
@@ -91,12 +83,15 @@ class Placement:
         if self._hold is None:
             self._told.reset()
             self._hold = Hold(now)
-        self._hold.silence = detail
+        self.event(events.Gap(GapReason.SILENCE, None, detail, None), now)
 
-    def reading(self, now: Instant) -> None:
-        """A reading came: here a gap before it ends, because the frame or packet it began in was not whole."""
-        if self._hold is not None and self._hold.first_reading is None:
-            self._hold.first_reading = now
+    def heard(self, count: int, now: Instant) -> None:
+        """So many bytes came."""
+        if self._hold is not None:
+            self._hold.heard(count, now)
+        elif self.chain is None:
+            self._dropped += count
+            self._dropping = True
 
     @property
     def empty(self) -> bool:
@@ -139,7 +134,7 @@ class Placement:
         if self.chain is None:
             self._dropped, self._dropping = self._dropped + hold.bytes, True
         else:
-            self._begin(self.chain, before, hold)
+            self._begin(self.chain, before, hold.began)
             for draft in hold.drafts:
                 self.put(draft)
         self._settled = self._settled or heard
@@ -170,7 +165,7 @@ class Placement:
         detail = LEARNED if own else ANOTHER_UNIT if self._serial is not None else NOT_TOLD
         self._send(chain, began, events.Line(LineState.CLOSED, clean(self._of.port, 64), detail, self.chain))
 
-    def _begin(self, chain: str, before: str | None, hold: Hold) -> None:
+    def _begin(self, chain: str, before: str | None, began: Instant) -> None:
         first = self._chains.begin(chain)
         changed = first is not None or chain != before
         if first is not None:
@@ -179,16 +174,12 @@ class Placement:
             reason, detail = self.after
         else:
             reason, detail = GapReason.UNPLUGGED, "the line had another unit"
-        began, readable = hold.began, hold.first_reading or hold.began
         if changed or self._reopened:
-            until = began if hold.silence is not None else readable
-            self._send(chain, until, events.Gap(reason, None, clean(detail, 256), None))
+            self._send(chain, began, events.Gap(reason, None, clean(detail, 256), None))
             self._send(chain, began, events.Line(LineState.UP, clean(self._of.port, 64), "", None))
         self._reopened = False
         if self._told.latest is not None or not self._chains.has_identity(chain):
             self._put_identity(chain, began)
-        if hold.silence is not None:
-            self._send(chain, readable, events.Gap(GapReason.SILENCE, None, hold.silence, None))
         if changed and self._also_on is not None:
             text = f"the serial number {self._serial} is live on port {self._also_on}, too"
             self._send(chain, began, events.Notice(clean(text, 256)))
@@ -248,7 +239,7 @@ class Placement:
             self._chains.put(self._of.port, Draft(Kind.DEVICE_EVENT, chain, draft.began, event=gap))
             self._dropped, self._dropped_known, self._dropping = 0, True, False
         event = draft.event
-        if isinstance(event, events.Gap):
+        if isinstance(event, events.Gap) and event.since is None:
             since = self._chains.last(chain, reading=event.reason is GapReason.UNREADABLE)
             event = replace(event, since=since)
         if self._dropping or not self._chains.put(self._of.port, replace(draft, chain=chain, event=event)):

@@ -4,7 +4,7 @@
     recorder.chunk(direction, data, now)         bytes went over it
     recorder.events(driver.receive(…), now)      what the driver made of the bytes just told
     recorder.tick(now)                           at least four times a second
-    recorder.closed(now, reason, detail)         the line is down
+    recorder.closed(reason, detail)              the line is down
 
 Drafts go to the queue of `gateway.chains.Chains`, which all recorders share. An entry closes after 5 s (so that it is
 committed by then), 200 readings or 12 KiB of content, at a clock step, and before each event: so whatever stands in an
@@ -14,9 +14,8 @@ stand in the former chain.
 
 **Gaps.** A chain's first entry in a run, and its first after the line was down, after 10 s of silence, after 10 s of
 bytes without a frame, and after something was dropped, is a gap event. Its `since` is the time of the last datum that
-was put into the chain, never later; its own time that of the first whole reading after it, because a packet that was
-half over when the line opened is missing, too. So it may be a little later than the clock of the entry behind it, which
-holds the bytes and samples of that half packet.
+was put into the chain, never later. A packet that was half over when bytes began to come is missing, too: then a second
+gap goes from there to the first whole reading. The clocks of a chain never run back but by a step of the wall clock.
 
 Bounds: one open entry (12 KiB of content, and one more of stored readings), 16 KiB of raw bytes not yet placed, 32
 kinds of frame errors; for the rest see `gateway.placement` and `gateway.chains`.
@@ -35,7 +34,7 @@ from gateway.placement import Placement, Subject
 from gateway.watch import FrameErrorCounter, Quiet
 from vitaledger import events
 from vitaledger.content import Context, Series, StoredRows, Values
-from vitaledger.entry import Kind
+from vitaledger.entry import Clock, Kind
 from vitaledger.errors import MisuseError
 from vitaledger.marks import Direction, GapReason, Provenance
 
@@ -83,11 +82,13 @@ class Recorder:
         self._lasts_us = max(limits.entry_us - limits.commit_us, limits.entry_us // 2)
         self._to = Placement(subject, chains, self._lasts_us, after)
         self._up = False
+        self._looked = Instant(0, 0, None, bytes(16))
         self._live: Live | None = None
         self._memory: Memory | None = None
         self._unplaced: list[tuple[Direction, bytes, Instant]] = []
         self._offset: int | None = None
         self._device_clock: str | None = None
+        self._half: Instant | None = None  # bytes began, or begin, to come: until a whole reading
         self._notice = ""
         self._last_us: int | None = None  # of the last datum in a closed entry
         self._quiet = Quiet()
@@ -97,16 +98,20 @@ class Recorder:
 
     def opened(self, now: Instant) -> None:
         """The line stands. Nothing is known of who is on it."""
-        self._up = True
+        self._up, self._looked = True, now
         self._forget()
+        self._half = now
         self._quiet.opened(now)
         self._to.opened(now)
 
-    def closed(self, now: Instant, reason: GapReason, detail: str) -> None:
-        """The line is down. All that came is put; when the line returns, the gap bears `reason` and `detail`."""
+    def closed(self, reason: GapReason, detail: str) -> None:
+        """The line is down. All that came is put; when the line returns, the gap bears `reason` and `detail`.
+
+        It counts as down from when it was last looked at: what came afterwards was not read.
+        """
         if not self._up:
             return
-        self._up = False
+        self._up, now = False, self._looked
         self._flush()
         if self._to.empty and not self._quiet.heard:
             self._to.forget()  # opened, nothing came, closed: nothing to say
@@ -127,7 +132,7 @@ class Recorder:
         if not data or not self._up:
             return
         self._place()
-        self._check_step(now)
+        self._look(now)
         if direction is Direction.RECEIVED:
             if (pause_us := self._quiet.received(now)) is not None:
                 self._returned(now, pause_us)
@@ -140,6 +145,7 @@ class Recorder:
     def _returned(self, now: Instant, pause_us: int) -> None:
         """Bytes after a silence: it may be another device."""
         self._flush()
+        self._half = now
         self._to.returned(now, f"nothing came for {pause_us // 1_000_000} s")
         self._offset = None
 
@@ -151,7 +157,7 @@ class Recorder:
         """
         if not self._up:
             return
-        self._check_step(now)
+        self._look(now)
         coming = sum(type(event) is api.Reading for event in found)
         if self._live is not None and coming <= self._limits.readings < self._live.readings + coming:
             self._close_entry()  # one call's readings stay together where they can
@@ -162,14 +168,18 @@ class Recorder:
                 self._tell_notice(clean(event.text, 256), now)
             else:
                 whole = isinstance(event, api.Reading) or not self._of.signals
-                if whole:
-                    self._to.reading(now)
                 if self._quiet.good(whole=whole):
                     self._notice = "" if self._notice == UNREADABLE else self._notice
-                    self._flush(place=False)
-                    self._to.event(events.Gap(GapReason.UNREADABLE, None, "bytes came without a frame", None), now)
+                    self._gap(now, None, "bytes came without a frame")
+                elif whole and self._half is not None and self._quiet.heard_before(now):
+                    self._gap(now, self._half.clock, "it began in the middle of a frame or packet")
+                self._half = None if whole else self._half
                 self._good(event, now)
         self._place()
+
+    def _gap(self, now: Instant, since: Clock | None, detail: str) -> None:
+        self._flush(place=False)
+        self._to.event(events.Gap(GapReason.UNREADABLE, since, detail, None), now)
 
     def _good(self, event: api.Event, now: Instant) -> None:
         match event:
@@ -193,7 +203,7 @@ class Recorder:
         if not self._up:
             return
         self._place()
-        self._check_step(now)
+        self._look(now)
         if (self._live is not None and self._live.received and now.mono_us >= self._deadline(self._live)) or (
             self._memory is not None and now.mono_us >= self._memory.began.mono_us + self._lasts_us
         ):
@@ -246,8 +256,9 @@ class Recorder:
 
     # The open entry
 
-    def _check_step(self, now: Instant) -> None:
+    def _look(self, now: Instant) -> None:
         """An entry's times count from one reading of both clocks: it must not outlive a step between them."""
+        self._looked = now
         for held in (self._live, self._memory):
             if held is not None and abs(offset_ms(now) - offset_ms(held.began)) > STEP_MS:
                 self._close_entry()
@@ -314,15 +325,18 @@ class Recorder:
         """Put what is open: both entries, because what is sealed behind one of them must not be older."""
         live, self._live = self._live, None
         memory, self._memory = self._memory, None
+        drafts: list[Draft] = []
         if live is not None:
             self._last_us = live.began.mono_us + live.last_us if live.received else self._last_us
             times, series = live.columns()
             values = self._values(times, series, None) if series else None
-            self._to.put(Draft(Kind.READINGS, "", live.began, None, values, live.blocks(), live.chunks()))
+            drafts.append(Draft(Kind.READINGS, "", live.began, None, values, live.blocks(), live.chunks()))
         if memory is not None:
             for dump in memory.dumps(self._of.signals, self._device_clock):
                 values = self._values(dump.times, dump.series, dump.rows)
-                self._to.put(Draft(Kind.READINGS, "", memory.began, None, values))
+                drafts.append(Draft(Kind.READINGS, "", memory.began, None, values))
+        for draft in sorted(drafts, key=lambda each: each.began.mono_us):
+            self._to.put(draft)
 
     def _values(
         self, times: tuple[tuple[int, ...], ...], series: tuple[Series, ...], stored: StoredRows | None

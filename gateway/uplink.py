@@ -16,7 +16,8 @@ Inputs are calls, each with `now` (monotonic seconds); outputs are lists of acti
     answer 404, 403            | not enrolled, or another key: alarm, asked again after 10 s
     answer 400, 422            | alarm, asked again after 10 s
     answer to another request  | stale: ignored
-    no answer in 10 s          | not sent: the newest checkpoint goes again; of entries, everything in flight goes again
+    no answer in 10 s          | not sent: the newest checkpoint goes again (while ASKING after 1, 2, 4, 8, then 10 s);
+                               | of entries, everything in flight goes again
     entries answer             | says what is stored; 200 ends its message; any other status sends everything in flight
                                | again, at once the first time, then after a pause that doubles from 0.5 s to 10 s
     entries answer, unknown id | ignored as stale, but for the report that follows a 200 or 409 (and id 0)
@@ -29,20 +30,18 @@ Inputs are calls, each with `now` (monotonic seconds); outputs are lists of acti
     one message                | entries of one tile, at most 64 KiB; begins at a tile boundary or at the end of a
                                | stored range; with the subtree consistency proof to the newest witnessed checkpoint
 
-Live entries go on from the last stored range; where that lies more than `LIVE_GAP` entries back, they begin at the
+Live entries go on from the last stored range; where that lies more than two tiles back, they begin at the
 newest tile, and the hole is backlog. A body that does not match its leaf goes without the parts that do not match, and
 raises an alarm: the log behind it must not wait for ever.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from hashlib import sha256
-from typing import Protocol
 
+from gateway.outbox import LogView, fill, next_first
 from gateway.receipts import VerifiedReceipt, verify_receipt
 from gateway.runs import Run, add, first_gap, total
-from vitaledger import entry as entries
 from vitaledger import messages, witness
 from vitaledger.checkpoint import Checkpoint, open_checkpoint, parse_unverified
 from vitaledger.errors import ForkError, MalformedError, VerificationError, VitaledgerError
@@ -54,13 +53,10 @@ from vitaledger.messages import (
     ENTRIES,
     ENTRIES_ANSWER,
     FORBIDDEN,
-    MAX_MESSAGE,
-    MAX_RANGES,
     OK,
     RECEIPT,
     TILE,
     UNKNOWN,
-    Sealed,
 )
 from vitaledger.text import parse_decimal
 
@@ -68,9 +64,6 @@ ANSWER_S = 10.0  # an answer that takes longer counts as none
 REPORT_S = 2.0  # how long entries wait for the collector's report of what it holds
 RETRY_S = 10.0
 WINDOW = 16
-LIVE_GAP = 2 * TILE
-_OVERHEAD = 3 * 1024  # of a message: proof, origin, numbers
-_READ = 32
 
 
 class State(Enum):
@@ -80,25 +73,6 @@ class State(Enum):
     ASKING = "asking"
     SENDING = "sending"
     FORKED = "forked"
-
-
-class LogView(Protocol):
-    """What the uplink reads of the log. What it answers was committed."""
-
-    def checkpoint(self) -> bytes | None:
-        """The newest signed checkpoint."""
-
-    def entries(self, first: int, end: int) -> Sequence[tuple[bytes, bytes | None]]:
-        """(leaf, body) of entries [first, end)."""
-
-    def consistency_proof(self, size1: int, size2: int) -> list[bytes]:
-        """What shows that size1 is a prefix of size2."""
-
-    def subtree_proof(self, first: int, end: int, size: int) -> list[bytes]:
-        """What shows that the tree of that size holds [first, end)."""
-
-    def root_at(self, size: int) -> bytes | None:
-        """The root of the first `size` entries, None where there are fewer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +87,13 @@ class Publish:
 
 @dataclass(frozen=True, slots=True)
 class SaveReceipt:
-    """Store this receipt: entries below its size are in custody."""
+    """Store this receipt: entries below its size are in custody.
+
+    Whoever fails to sets `Uplink.custody` back to `before`; the receipt is then taken when it comes again.
+    """
 
     receipt: VerifiedReceipt
+    before: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,11 +192,14 @@ class Uplink:
     def tick(self, now: float) -> list[Action]:
         """Time went on; call it about four times a second."""
         actions: list[Action] = []
-        if self._anchor and now - self._anchor.sent >= ANSWER_S:
+        asking = self.state is State.ASKING
+        # Nobody may have listened yet: the question is repeated sooner at first, it changes nothing.
+        patience = min(ANSWER_S, 2.0**self._unanswered) if asking else ANSWER_S
+        if self._anchor and now - self._anchor.sent >= patience:
             self._anchor = None
             self._next_anchor = now
             self._unanswered += 1
-            if self._unanswered >= 2:
+            if self._unanswered >= (5 if asking else 2):
                 actions = self._problem(
                     "silence",
                     "the broker takes the checkpoints and the collector does not answer: it is not running, or the "
@@ -383,10 +364,10 @@ class Uplink:
             self.ledger = receipt.ledger
         if receipt.size <= self.custody:
             return []
-        self.custody = receipt.size
+        before, self.custody = self.custody, receipt.size
         if self._stored is not None:
             self._stored = add(self._stored, (0, receipt.size))
-        return [SaveReceipt(receipt)]
+        return [SaveReceipt(receipt, before)]
 
     def _wrong_ledger(self, receipt: VerifiedReceipt) -> str | None:
         """Why a receipt's ledger is not the one that was seen before. A late duplicate of an old receipt is fine."""
@@ -452,7 +433,8 @@ class Uplink:
     def _send_run(self, first: int, covered: list[Run], now: float) -> list[Action]:
         size = self.witnessed or 0
         limit = min((first // TILE + 1) * TILE, size, *(run[0] for run in covered if run[0] > first))
-        batch, actions = self._batch(first, limit)
+        batch, wrong = fill(self.log, first, limit)
+        actions = [alarm for text in wrong for alarm in self._problem("body", text)]
         end = first + len(batch)
         proof = self.log.subtree_proof(first // TILE * TILE, end, size)
         flight = _Flight(self._next_id, (first, end), now)
@@ -460,23 +442,6 @@ class Uplink:
         message = messages.Entries(flight.id, self.origin, size, first, tuple(batch), tuple(proof))
         self._flights[flight.id] = flight
         return [*actions, Publish("up/entries", ENTRIES.encode(message))]
-
-    def _batch(self, first: int, limit: int) -> tuple[list[Sealed], list[Action]]:
-        room = MAX_MESSAGE - _OVERHEAD
-        batch: list[Sealed] = []
-        actions: list[Action] = []
-        at = first
-        while at < limit:
-            for leaf, body in self.log.entries(at, min(at + _READ, limit)):
-                sound, wrong = sound_body(leaf, body)
-                room -= len(leaf) + len(sound) + 8
-                if batch and room < 0:
-                    return batch, actions
-                if wrong:
-                    actions += self._problem("body", f"entry {at}: {wrong}; it is sent without that")
-                batch.append(Sealed(leaf, sound))
-                at += 1
-        return batch, actions
 
     def _forget_flights(self) -> None:
         self._anchor = None
@@ -491,39 +456,3 @@ class Uplink:
             return []
         self._problems[kind] = text
         return [Alarm(text)]
-
-
-def next_first(covered: Sequence[Run], witnessed: int) -> int | None:
-    """Where the next message of entries begins: live entries first, then the backlog; None where all are covered.
-
-    `covered` holds what is stored or in flight, in order; it begins at 0 unless the log is empty there.
-    """
-    tail = covered[-1][1] if covered else 0
-    if tail < witnessed:
-        newest = (witnessed - 1) // TILE * TILE
-        if witnessed - tail > LIVE_GAP and tail < newest and len(covered) < MAX_RANGES - 1:
-            return newest
-        return tail
-    gap = first_gap(covered, 0)
-    return gap if gap < witnessed else None
-
-
-def sound_body(leaf: bytes, body: bytes | None) -> tuple[bytes, str | None]:
-    """The body without the parts that the leaf does not commit to, and what was wrong with it."""
-    if body is None:
-        return entries.encode_body(()), "its body was pruned and is asked for"
-    try:
-        entry = entries.parse_leaf(leaf)
-    except MalformedError:
-        return body, None  # what cannot be read here is the collector's to judge
-    try:
-        parts = entries.parse_body(body)
-    except MalformedError as error:
-        return entries.encode_body(()), f"its stored body is damaged: {error}"
-    try:
-        entries.verify_body(entry, parts)
-    except VerificationError as error:
-        digests = {each.type: each.digest for each in entry.parts}
-        good = [part for part in parts if entries.commit(part.salt, part.content) == digests.get(part.type)]
-        return entries.encode_body(good), f"its stored body is damaged: {error}"
-    return body, None

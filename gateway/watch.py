@@ -17,6 +17,7 @@ class Quiet:
 
     def __init__(self) -> None:
         self._heard: Instant | None = None
+        self._first_us: int | None = None  # the first byte since the line opened or was silent
         self._since: Instant | None = None  # the line opened, or the last byte came
         self._told_us = 0
         self._noise_us: int | None = None  # the first byte after the last good frame
@@ -27,8 +28,13 @@ class Quiet:
         """Whether anything was received since the line opened."""
         return self._heard is not None
 
+    def heard_before(self, now: Instant) -> bool:
+        """Whether bytes had come before `now`, since the line opened or was silent."""
+        return self._first_us is not None and self._first_us < now.mono_us
+
     def opened(self, now: Instant) -> None:
         """The line stands."""
+        self._first_us = None
         self._heard, self._since, self._told_us = None, now, now.mono_us
         self._noise_us, self.unreadable = None, False
 
@@ -38,7 +44,9 @@ class Quiet:
         self._heard = self._since = now
         self._told_us = now.mono_us
         if passed > SILENCE_US:
-            self._noise_us = None
+            self._noise_us = self._first_us = None
+        if self._first_us is None:
+            self._first_us = now.mono_us
         if self._noise_us is None:
             self._noise_us = now.mono_us
         return passed if passed > SILENCE_US else None

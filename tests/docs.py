@@ -34,6 +34,7 @@ def help_of(program: str, *words: str) -> str:
     with (
         mock.patch.dict(os.environ, environment),
         mock.patch.object(sys, "argv", [program, *words, "--help"]),
+        mock.patch.object(sys.modules["__main__"], "__package__", None),  # or click takes our name for the program's
         contextlib.redirect_stdout(out),
         contextlib.suppress(SystemExit),
     ):

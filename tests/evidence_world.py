@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from vitaledger import chain, content, evidence, events, merkle, policy, proof, statement
+from vitaledger import chain, content, events, evidence, merkle, policy, proof, statement
 from vitaledger.checkpoint import Checkpoint, sign_checkpoint
 from vitaledger.entry import GATEWAY_CHAIN, Clock, Kind, PartType, entry_hash, parse_leaf, seal
 from vitaledger.evidence import After, Claim, Proven, Shown
@@ -127,9 +127,7 @@ def readings(*spo2):
 WAVE = content.WaveBlock(
     "pleth", 150452, 262656, content.Fraction(75), content.Fraction(1), 0, 0, 300_000, (1, 2, 300), (), ()
 )
-IDENTITY = events.Identity(
-    "Nonin", "Xpod", None, None, "bed-1", Sureness.PORT, "nonin", "1", Use.DEMO, Check.CHECKSUM
-)
+IDENTITY = events.Identity("Nonin", "Xpod", None, None, "bed-1", Sureness.PORT, "nonin", "1", Use.DEMO, Check.CHECKSUM)
 
 
 class World:

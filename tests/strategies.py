@@ -258,9 +258,7 @@ STATUSES = st.integers(100, 599)
 
 @st.composite
 def entries_messages(draw):
-    entries = draw(
-        lists(st.builds(messages.Sealed, st.binary(max_size=20), st.binary(max_size=20)), least=1, most=6)
-    )
+    entries = draw(lists(st.builds(messages.Sealed, st.binary(max_size=20), st.binary(max_size=20)), least=1, most=6))
     tile, at = draw(st.integers(0, 2**40)), draw(st.integers(0, 256 - len(entries)))
     first = tile * 256 + at
     size = first + len(entries) + draw(st.integers(0, 2**40))

@@ -62,6 +62,8 @@ def verify_store(path: Path, vkey: str, *, against: bytes | None = None, progres
 
 
 def _verify(tables: Tables, vkey: str, against: bytes | None, facts: Facts, report: Report, progress: Progress) -> None:
+    for table, what in tables.mistyped():
+        report.fail(table, what)
     check_meta(tables, vkey, report)
     progress("the ledger")
     ledger = check_ledger(tables, vkey, facts, report)

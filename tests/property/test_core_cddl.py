@@ -44,7 +44,7 @@ PARTS_OF_EVENT = {rule for rule in RECORDS if rule.endswith("-event") or rule in
 }  # fmt: skip
 # What stands as "also:" in the grammar, in the words of the readers.
 ALSO = re.compile(
-    "ascending types|bytes, at most|expected \"gateway\"|expected each once|never run back|do not fit times|stored rows"
+    'ascending types|bytes, at most|expected "gateway"|expected each once|never run back|do not fit times|stored rows'
     "|overlaps, is empty or leaves|repeats the mark|do not cover exactly|last arrival before|lowest terms|narrower"
     "|no whole number|its table speaks|are not of one tile|entries end at|not deflated bytes|deflated bytes do not end"
     "|bytes, at most 65536"

@@ -101,7 +101,7 @@ class Play:
                 self.recorder.opened(self.now)
             case ("close",):
                 self.up = False
-                self.recorder.closed(self.now, GapReason.UNPLUGGED, "pulled")
+                self.recorder.closed(GapReason.UNPLUGGED, "pulled")
             case ("wait", seconds):
                 self.wait(seconds)
                 self.recorder.tick(self.now)
@@ -158,7 +158,7 @@ def test_every_reading_exactly_once_and_in_order(limits, steps):
     values, stored = {"spo2": [], "pulse": []}, {"spo2": [], "pulse": []}
     samples, counts = [], 0
     raw = {Direction.RECEIVED: b"", Direction.SENT: b""}
-    begun = set()
+    begun, clocks = set(), {}
     for draft in play.chains.take():
         assert bool(draft.chain)
         sealed = sealer.seal(draft)
@@ -166,6 +166,8 @@ def test_every_reading_exactly_once_and_in_order(limits, steps):
         if draft.chain not in begun:
             begun.add(draft.chain)
             assert isinstance(entry.event, events.Gap)
+        assert clocks.get(draft.chain, 0) <= draft.began.mono_us
+        clocks[draft.chain] = draft.began.mono_us
         for part in parse_body(sealed.body):
             assert len(part.content) <= 16 * 1024
             assert part.type is PartType.RAW or len(part.content) <= limits.content + 256

@@ -23,7 +23,7 @@ METHODS = {
 def test_contracts(monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
     monkeypatch.syspath_prepend(str(ROOT))
-    status = lint_imports(config_filename=str(ROOT / "pyproject.toml"), cache_dir=None)
+    status = lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True, no_logo=True)
     assert status == EXIT_STATUS_SUCCESS, capsys.readouterr().out
 
 
@@ -78,4 +78,14 @@ def test_the_core_is_imported_without_the_programs():
     code = f"import {modules}; import sys; print(*sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     loaded = {name.partition(".")[0] for name in done.stdout.split()}
-    assert not loaded & {"click", "rich", "paho", "serial", "sqlite_utils", "msgspec", "starlette", "gateway", "collector"}
+    assert not loaded & {
+        "click",
+        "rich",
+        "paho",
+        "serial",
+        "sqlite_utils",
+        "msgspec",
+        "starlette",
+        "gateway",
+        "collector",
+    }

@@ -8,18 +8,21 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-_SHOWN = ("spo2", "pulse", "pi")
+SHOWN = ("spo2", "pulse", "pi")
 
 
 def live(collector: dict[str, Any], gateway: dict[str, Any], seconds: float) -> RenderableType:
     """The picture while the demo runs."""
-    devices = Table(title="latest verified readings, as the ledger has them", expand=True)
-    for heading in ("device", "signal", "value", "unit", "age s", "state"):
-        devices.add_column(heading, justify="right" if heading in {"value", "age s"} else "left")
+    devices = Table(title="latest readings, as the ledger has them, each verified", expand=True)
+    for heading in ("device", *SHOWN, "age", "state"):
+        devices.add_column(heading, justify="left" if heading in {"device", "state"} else "right")
+    latest: dict[str, dict[str, dict[str, Any]]] = {}
     for row in collector.get("latest", []):
-        if row["signal"] in _SHOWN:
-            value = row["value"] if row["value"] is not None else row["absent"]
-            devices.add_row(row["device"], row["signal"], value, row["unit"], f"{row['age_s']:.1f}", row["state"])
+        latest.setdefault(row["device"], {})[row["signal"]] = row
+    for device, signals in latest.items():
+        newest = min(signals.values(), key=lambda row: row["age_s"])
+        values = (_value(signals.get(signal)) for signal in SHOWN)
+        devices.add_row(device, *values, f"{newest['age_s']:.1f} s", newest["state"])
     log: dict[str, Any] = next(iter(collector.get("logs", [])), {})
     path = Table.grid(padding=(0, 2))
     for name, value in (
@@ -73,6 +76,12 @@ def summary(result: dict[str, Any], folder: Path, *, kept: bool) -> RenderableTy
             f"  vitaledger-collector --config {config} verify"
         ),
     )
+
+
+def _value(row: dict[str, Any] | None) -> str:
+    if row is None:
+        return ""
+    return f"{row['value']} {row['unit']}" if row["value"] is not None else f"({row['absent']})"
 
 
 def _ms(value: float | None) -> str:

@@ -79,7 +79,7 @@ class Stage:
         self.truth = folder / "truth.jsonl"
         self.collector_config = folder / "collector" / "collector.toml"
         self.gateway_config = folder / "gateway" / "gateway.toml"
-        self.collector_store = folder / "collector" / "state" / "collector.db"
+        self.collector_store = folder / "collector" / "state" / "collector.sqlite"
         self._seed = seed
         self._processes: dict[str, subprocess.Popen[str]] = {}
         (folder / "log").mkdir(parents=True, exist_ok=True)

@@ -65,6 +65,8 @@ def read_zip(path: Path) -> dict[str, bytes]:
         with zipfile.ZipFile(path) as archive:
             for info in archive.infolist():
                 total += info.file_size
+                if not (info.filename.isascii() and info.filename.isprintable()):
+                    raise MalformedError(f"{path}: {info.filename!a}: no name of an evidence file")
                 if info.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
                     raise MalformedError(f"{path}: {info.filename}: packed in a way that evidence is not")
                 if info.filename in files or info.file_size > MAX_FILE or total > MAX_TOTAL:

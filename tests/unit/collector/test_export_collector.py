@@ -63,7 +63,7 @@ def test_nothing_is_exported_over_an_entry_that_fails(ward, tmp_path):
     path = tmp_path / "changed.sqlite"
     shutil.copyfile(ward.path, path)
     db = sqlite3.connect(path, isolation_level=None)
-    db.execute("DELETE FROM entries WHERE id IN ((2 << 40) + 40, (2 << 40) + 41)")
+    db.execute("DELETE FROM entries WHERE id IN ((2 << 40) + 41, (2 << 40) + 42)")
     db.close()
     with pytest.raises(VerificationError, match="cannot be evidence"):
         make(path, ward.vkey, span=Span(first_seq=0, last_seq=60))

@@ -63,7 +63,7 @@ def test_a_changed_leaf_is_named_with_its_proven_hash(after, ward, index):
 def test_many_changed_entries_are_each_named(after):
     changed = [4, 90, 91, 200]
     rows = ", ".join(str((1 << 40) + index) for index in changed)
-    report = after((f"UPDATE entries SET leaf = leaf || x'00' WHERE id IN ({rows})",))
+    report = after((f"UPDATE entries SET leaf = CAST(leaf || x'00' AS BLOB) WHERE id IN ({rows})",))
     assert [failure.entry.index for failure in report.failures if failure.table == "entries"] == changed
 
 
@@ -102,12 +102,21 @@ def test_a_tile_and_its_leaf_changed_alike_are_not_believed(after, ward):
         ("UPDATE positions SET wall_ms = wall_ms + 1 WHERE seq = 5", "positions"),
         ("INSERT INTO presence VALUES ('g1', 0, x'ff', NULL)", "presence"),
         ("INSERT INTO presence VALUES ('nobody', 0, NULL, NULL)", "presence"),
-        ("UPDATE entries SET leaf = 'text' WHERE id = (1 << 40) + 9", "file"),
+        ("UPDATE entries SET leaf = 'text' WHERE id = (1 << 40) + 9", "entries"),
+        ("UPDATE entries SET body = CAST(body AS TEXT) WHERE id = (1 << 40) + 9", "entries"),
+        ("UPDATE statements SET leaf = CAST(leaf AS TEXT) WHERE idx = 9", "statements"),
+        ("UPDATE positions SET idx = 'nine' WHERE seq = 9", "positions"),
     ],
 )
 def test_whatever_was_derived_must_be_what_is_made_anew(after, sql, table):
     report = after((sql,))
     assert table in tables(report), report.failures
+
+
+def test_a_cell_of_another_type_stops_nothing(after):
+    report = after(("UPDATE entries SET leaf = 'text' WHERE id = (1 << 40) + 9",))
+    assert (report.first_entry.entry.gateway, report.first_entry.entry.index) == ("g1", 9)
+    assert report.untouched == ["g2", "g3"]
 
 
 def test_the_pinned_key_is_not_the_stores_to_choose(ward, tmp_path):

@@ -16,9 +16,7 @@ def make(name=NAME, count=6, origin=ORIGIN, content=b"\x80"):
     head, run = start(origin, name), []
     for seq in range(count):
         clock = Clock(1000 * seq, bytes(16), 1000 * seq, None)
-        leaf, _ = seal(
-            Kind.DEVICE_EVENT, name, seq, head.last, clock, [(PartType.EVENT, content)], [seq.to_bytes(16)]
-        )
+        leaf, _ = seal(Kind.DEVICE_EVENT, name, seq, head.last, clock, [(PartType.EVENT, content)], [seq.to_bytes(16)])
         run.append((parse_leaf(leaf), entry_hash(leaf)))
         head = ChainHead(name, seq + 1, run[-1][1])
     return run
@@ -58,7 +56,10 @@ BREAKS = {
         "entry 3: prev: expected",
     ),
     "other origin": (lambda _: make(origin=ORIGIN + "/2"), "entry 0: prev: expected"),
-    "changed leaf": (lambda run: [*run[:2], (run[2][0], bytes(32)), run[3]], "entry 3: prev: expected 0000000000000000"),
+    "changed leaf": (
+        lambda run: [*run[:2], (run[2][0], bytes(32)), run[3]],
+        "entry 3: prev: expected 0000000000000000",
+    ),
 }
 
 

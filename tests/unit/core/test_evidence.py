@@ -18,7 +18,7 @@ from tests.evidence_world import (
     Ed25519Signer,
     World,
 )
-from vitaledger import checkpoint, evidence, events, policy, statement
+from vitaledger import checkpoint, events, evidence, policy, statement
 from vitaledger.cli.verify import words
 from vitaledger.entry import Kind, PartType
 from vitaledger.errors import MalformedError, MisuseError, VerificationError, VitaledgerError
@@ -278,7 +278,9 @@ def test_a_policy_that_asks_for_a_witness():
 def test_a_witness_that_was_asked_for():
     world = World()
     signed = world.ledger.checkpoint()
-    cosigned = checkpoint.add_signatures(signed, [cosign(signed.decode().partition("\n\n")[0] + "\n", WITNESS, 1_760_000_000)])
+    cosigned = checkpoint.add_signatures(
+        signed, [cosign(signed.decode().partition("\n\n")[0] + "\n", WITNESS, 1_760_000_000)]
+    )
     world.ledger.checkpoint = lambda: cosigned
     files = world.files(2, 4)
     told = words(verify(files, WITNESSED), WITNESSED)
@@ -425,6 +427,4 @@ def test_what_is_proven_and_cannot_be_read_is_a_finding(kind, contents, why):
 
 def test_build_wants_an_anchor():
     with pytest.raises(MisuseError):
-        evidence.build(
-            Claim(ORIGIN, BED_1, 0, 0, "", ""), [], WORLD.ledger.proven(1), WORLD.ledger.proven(0), b""
-        )
+        evidence.build(Claim(ORIGIN, BED_1, 0, 0, "", ""), [], WORLD.ledger.proven(1), WORLD.ledger.proven(0), b"")

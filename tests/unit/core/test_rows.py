@@ -155,9 +155,7 @@ def test_every_event_is_in_the_table():
 
 
 def sealed(kind, chain, contents):
-    return open_entry(
-        *seal(kind, chain, 0, genesis(ORIGIN, chain), NOW, contents, [bytes(16) for _ in contents])
-    )
+    return open_entry(*seal(kind, chain, 0, genesis(ORIGIN, chain), NOW, contents, [bytes(16) for _ in contents]))
 
 
 def values(series, times=((0, 333_333, 666_667), (1_000_000,)), provenance=Provenance.DEVICE_LIVE, stored=None):
@@ -171,9 +169,7 @@ SPO2 = content.Series(
 )  # fmt: skip
 PI = content.Series("perfusion-index", 150448, 262688, Category.MEASURED, -2, 1, (345,), (), ())
 ODD = content.Series("odd", 0, 12345, Category.CALCULATED, 1, 1, (-2,), (), ())
-WAVE = content.WaveBlock(
-    "pleth", 150452, 262656, Fraction(75), Fraction(1, 2), -5, 400_000, 500_000, (1, 2, 3), (), ()
-)
+WAVE = content.WaveBlock("pleth", 150452, 262656, Fraction(75), Fraction(1, 2), -5, 400_000, 500_000, (1, 2, 3), (), ())
 
 
 def test_rows_of_readings_and_waves():
@@ -184,9 +180,7 @@ def test_rows_of_readings_and_waves():
     began = NOW.wall_ms * 1000
 
     def row(at, signal, value, unit, mdc, absence=None, quality=Quality(0)):
-        return ReadingRow(
-            began + at, signal, value, unit, mdc, absence, quality, Provenance.DEVICE_LIVE, Use.TEST
-        )
+        return ReadingRow(began + at, signal, value, unit, mdc, absence, quality, Provenance.DEVICE_LIVE, Use.TEST)
 
     assert list(rows(sealed(Kind.READINGS, BED_1, contents))) == [
         row(0, "spo2", "97", "%", 150456),

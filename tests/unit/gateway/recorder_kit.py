@@ -63,7 +63,8 @@ class Rig:
         return self
 
     def close(self, seconds, reason=GapReason.UNPLUGGED, detail="pulled"):
-        self.recorder.closed(at(seconds), reason, detail)
+        self.recorder.tick(at(seconds))
+        self.recorder.closed(reason, detail)
         return self.taken()
 
     @staticmethod

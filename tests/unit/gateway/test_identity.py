@@ -117,7 +117,7 @@ def test_readings_of_an_unconfirmed_unit_never_enter_the_former_chain(end):
         rig.tick(13)
         rig.tick(14)
     else:
-        rig.recorder.closed(at(9), GapReason.UNPLUGGED, "pulled")
+        rig.recorder.closed(GapReason.UNPLUGGED, "pulled")
     found = [(chain, told) for chain, told in rig.told() if isinstance(told, list)]
     assert [chain for chain, _ in found] == [PORT] * len(found)
     assert [value for _, told in found for value in told] == [50, 51]

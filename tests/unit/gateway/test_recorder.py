@@ -51,7 +51,7 @@ def test_a_chain_begins_with_gap_line_identity_and_its_first_readings():
     assert rig.tick(5.5).told() == [*START, (PORT, [97, 98])]
     gap, _, identity, readings = rig.entries
     assert gap.event.since is None
-    assert gap.entry.clock == at(0.5).clock
+    assert gap.entry.clock == at(0).clock
     assert identity.event.port == "bed-1"
     assert readings.entry.clock == at(0.5).clock
     assert (readings.values.driver, readings.values.driver_version) == ("fake", "3")
@@ -203,8 +203,7 @@ def test_down_and_up_again_seals_line_down_then_a_gap_since_the_last_datum():
     gap, up, readings = rig.taken()
     assert (gap.event.reason, gap.event.detail) == (GapReason.UNPLUGGED, "pulled out")
     assert gap.event.since == at(6.5).clock
-    assert gap.entry.clock == at(20.5).clock  # no reading before that one
-    assert up.entry.clock == at(20.0).clock
+    assert gap.entry.clock == at(20.0).clock
     assert up.event.state.label == "up"
     assert values_in([readings]) == [99]
 
@@ -217,6 +216,27 @@ def test_opened_and_closed_without_a_byte_keeps_the_reason_of_the_gap():
     rig.recorder.opened(at(9))
     rig.values(9.5, 99)
     assert rig.close(10)[0].event.detail == "first"
+
+
+def test_half_a_packet_at_the_beginning_is_in_a_gap_of_its_own():
+    rig = opened()
+    rig.frame(1.0, api.Samples("pleth", 0, (1, 2)), data=b"half")
+    rig.values(1.3, 97)
+    first, _, _, half, gap, readings, _ = rig.close(2)
+    assert (first.event.reason, first.entry.clock) == (GapReason.START, at(0).clock)
+    assert (half.raw[0].data, half.waves[0].samples) == (b"half", (1, 2))
+    assert gap.event.reason is GapReason.UNREADABLE
+    assert (gap.event.since, gap.entry.clock) == (at(0).clock, at(1.3).clock)
+    assert values_in([readings]) == [97]
+
+
+def test_after_a_silence_half_a_packet_is_in_a_gap_too():
+    rig = settled()
+    rig.frame(30.0, data=b"half")
+    rig.values(30.4, 97)
+    rig.close(31)
+    gaps = [(entry.event.reason, entry.event.since) for entry in rig.entries if isinstance(entry.event, events.Gap)]
+    assert gaps[1:] == [(GapReason.SILENCE, at(0.1).clock), (GapReason.UNREADABLE, at(30.0).clock)]
 
 
 def test_silence_is_told_once_a_minute_and_ends_with_a_gap():

@@ -6,8 +6,9 @@ from random import Random
 
 import pytest
 
+from gateway.outbox import next_first, sound_body
 from gateway.sealing import Sealer
-from gateway.uplink import ANSWER_S, RETRY_S, Alarm, Publish, SaveReceipt, State, Uplink, next_first, sound_body
+from gateway.uplink import ANSWER_S, RETRY_S, Alarm, Publish, SaveReceipt, State, Uplink
 from tests.unit.gateway.makers import KEY, LEDGER_KEY, ORIGIN, SIGNER, ModelLedger, drafts
 from tests.unit.gateway.model_collector import MemoryLog, ModelCollector, Wire, World
 from vitaledger import messages, witness
@@ -73,7 +74,7 @@ def test_the_first_thing_is_a_question_from_custody_on():
     parsed = witness.parse_request(request)
     assert (parsed.old, parse_unverified(parsed.checkpoint)[0].size) == (7, 20)
     assert made.state is State.ASKING
-    assert made.tick(1.0) == made.sealed(2.0) == []
+    assert made.tick(0.9) == made.sealed(0.9) == []
 
 
 def test_a_409_is_followed_by_an_anchor_from_there_at_once():
@@ -154,16 +155,29 @@ def test_a_refusal_is_said_once_and_asked_again(status, word):
 
 def test_one_checkpoint_is_in_flight_and_goes_again_after_ten_seconds():
     log = log_of(20)
-    made = uplink(log, anchor_s=2.0)
-    (request,) = payloads(made.connected(0.0), "up/checkpoint")
+    made, _ = sending(log, (0, 20), custody=20, anchor_s=2.0)
     log.grow(sealed(30)[20:])
-    assert made.sealed(5.0) == made.tick(ANSWER_S - 0.1) == []
-    (again,) = payloads(made.tick(ANSWER_S), "up/checkpoint")
-    assert parse_unverified(witness.parse_request(again).checkpoint)[0].size == 30  # the newest
-    assert made.received("down/checkpoint", answer(request, 200), ANSWER_S + 1) == []  # too late: stale
-    assert made.state is State.ASKING
-    actions = made.tick(2 * ANSWER_S)
-    assert "does not answer" in alarms(actions)[0]
+    (request,) = payloads(made.sealed(5.0), "up/checkpoint")
+    log.grow(sealed(40)[30:])
+    assert made.sealed(8.0) == made.tick(5.0 + ANSWER_S - 0.1) == []
+    (again,) = payloads(made.tick(5.0 + ANSWER_S), "up/checkpoint")
+    assert parse_unverified(witness.parse_request(again).checkpoint)[0].size == 40  # the newest
+    assert made.received("down/checkpoint", answer(request, 200), 16.0) == []  # too late: stale
+    assert made.witnessed == 20
+    assert "does not answer" in alarms(made.tick(5.0 + 2 * ANSWER_S))[0]
+
+
+def test_the_first_question_is_repeated_sooner():
+    made, now, asked, said = uplink(log_of(20)), 0.0, [0.0], []
+    made.connected(now)
+    while now < 60:
+        now += 0.25
+        actions = made.tick(now)
+        asked += [now] * len(payloads(actions, "up/checkpoint"))
+        said += [(now, text) for text in alarms(actions)]
+    assert asked == [0, 1, 3, 7, 15, 25, 35, 45, 55]
+    assert [at for at, _ in said] == [25]
+    assert "does not answer" in said[0][1]
 
 
 def test_anchors_go_out_by_the_period_and_only_when_the_log_grew():
