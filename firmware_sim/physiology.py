@@ -7,6 +7,7 @@ same answers for the same seed, however often it is asked.
 
 import math
 import random
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 MICROSECONDS = 1_000_000
@@ -77,9 +78,11 @@ class Patient:
     Args:
         profile: whom the sensor is on.
         seed: equal seeds give equal patients.
+        frozen: windows (µs) during which everything shows as it was when the window began.
     """
 
-    def __init__(self, profile: Profile, seed: str) -> None:
+    def __init__(self, profile: Profile, seed: str, frozen: Iterable[tuple[int, int]] = ()) -> None:
+        self._frozen = tuple(frozen)
         self._profile = profile
         self._random = random.Random(seed)  # noqa: S311 - repeatable noise, no secret
         self._second = -1
@@ -92,16 +95,23 @@ class Patient:
 
     def vitals(self, time_us: int) -> Vitals:
         """The vitals of the second that contains `time_us`, which never is before the last one asked for."""
+        time_us = self._shown(time_us)
         while self._second < time_us // MICROSECONDS:
             self._step()
         return self._vitals
 
     def wave(self, time_us: int) -> tuple[float, int]:
         """The pleth at a time, 0…1, and the number of heart beats until then."""
+        time_us = self._shown(time_us)
         vitals = self.vitals(time_us)
         beats = self._beats + vitals.pulse / 60 * (time_us - self._second * MICROSECONDS) / MICROSECONDS
         number = int(beats)
         return _WAVE[int((beats - number) * _WAVE_STEPS)] * (0.9 + 0.1 * self._breath(time_us)), number
+
+    def _shown(self, time_us: int) -> int:
+        while (held := min((at for at, end in self._frozen if at <= time_us < end), default=time_us)) != time_us:
+            time_us = held
+        return time_us
 
     def _breath(self, time_us: int) -> float:
         return math.sin(2 * math.pi * self._profile.respiration * time_us / 60 / MICROSECONDS)

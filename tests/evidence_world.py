@@ -1,4 +1,4 @@
-"""A small world of logs for evidence: one gateway with two devices, a provider ledger, and the files that come of them."""
+"""A small world of logs: one gateway with two devices, a provider ledger, and the evidence that comes of them."""
 
 from dataclasses import replace
 

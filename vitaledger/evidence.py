@@ -339,13 +339,13 @@ def _run(claim: Claim, shown: list[_Entry]) -> tuple[list[Opened], list[str]]:
     for each in heads:
         if each.entry.chain != GATEWAY_CHAIN or each.opened is None or not isinstance(each.opened.event, Heads):
             raise MalformedError(f"{_stem(each.index)}.leaf: neither of {claim.chain} nor a heads entry")
+    if not run:
+        raise VerificationError(f"{claim.chain}: the evidence file holds no entry of it")
     ends_at: ChainHead | None = None
-    if run:
-        later = [each for each in heads if each.index > run[-1].index]
-        for each in later:
-            event = each.opened.event if each.opened else None
-            if isinstance(event, Heads):
-                ends_at = next((head for head in event.chains if head.chain == claim.chain), ends_at)
+    for each in heads:
+        event = each.opened.event if each.opened else None
+        if isinstance(event, Heads) and each.index > run[-1].index:
+            ends_at = next((head for head in event.chains if head.chain == claim.chain), ends_at)
     chain.verify_complete(
         claim.origin, claim.chain, [(each.entry, each.hash) for each in run], claim.first, claim.last, ends_at
     )

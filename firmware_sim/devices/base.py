@@ -38,6 +38,28 @@ SensorAt = Callable[[int], Sensor]
 """The state of the sensor at a time on the device's own clock."""
 
 
+AlarmAt = Callable[[int], "StormAlarm | None"]
+"""The alarm of a storm that sounds at a time on the device's own clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class StormAlarm:
+    """An alarm whose cause is not in the patient.
+
+    Attributes:
+        number: chooses which of its alarms the device gives.
+        silenced: somebody has pressed the button.
+    """
+
+    number: int
+    silenced: bool = False
+
+
+def no_alarm(_time_us: int) -> StormAlarm | None:
+    """Nothing but the patient sets off an alarm."""
+    return None
+
+
 def always_good(_time_us: int) -> Sensor:
     """A sensor that is on the finger and stays there."""
     return Sensor.GOOD
@@ -47,12 +69,14 @@ def always_good(_time_us: int) -> Sensor:
 class Reading:
     """One value that the device transmitted, or one that it said it had not.
 
-    Exactly one of ``value`` and ``absent`` is set.
+    Exactly one of ``value`` and ``absent`` is set. ``stored`` is the place in the device's memory, from 0, of a reading
+    that was kept there; None for one that was just taken.
     """
 
     signal: str
     value: int | float | None = None
     absent: Absence | None = None
+    stored: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +90,9 @@ class Emission:
         samples: samples of the pleth wave in this frame.
         opens: the frame begins a group whose readings stand or fall together (a Nonin packet has 25 frames).
         ends_group: the wave samples up to here make a line of the truth file.
+        alarm: the alarm bits as the frame has them, in hexadecimal; None where it has no place for any.
+        clock: what the device's clock shows in this frame.
+        again: the frame repeats stored readings that were sent before.
     """
 
     time_us: int
@@ -74,6 +101,9 @@ class Emission:
     samples: tuple[int, ...] = ()
     opens: bool = True
     ends_group: bool = True
+    alarm: str | None = None
+    clock: str | None = None
+    again: bool = False
 
 
 class Device(Protocol):

@@ -10,17 +10,29 @@ hexadecimal. The time is the device's own clock. Which tags there are depends on
 measures all of them and sends PVI as well. The widths of DESAT, PIDELTA and PVI, when they have values, are not
 confirmed.
 
+ALARM is a sum of bits too: 1 and 2 SpO2 high and low, 4 and 8 pulse high and low, 40 battery; 10 while any of them
+sounds, 20 when somebody has silenced it.
+
 The other output of the same menu, ASCII-2, is what some of these devices are set to when they are new. Its lines have
 other tags and no serial number; no driver is asked to read them, so they have no truth.
 """
 
-from datetime import datetime, timedelta
-
-from firmware_sim.devices.base import MICROSECONDS, Absence, Emission, Reading, Sensor, SensorAt, Ticker, always_good
+from firmware_sim.devices.base import (
+    Absence,
+    AlarmAt,
+    Emission,
+    Reading,
+    Sensor,
+    SensorAt,
+    StormAlarm,
+    Ticker,
+    always_good,
+    no_alarm,
+)
+from firmware_sim.devices.clock import USUAL, Clock
 from firmware_sim.physiology import Patient, Vitals
 
 DEFAULT_SERIAL = "0000012345"
-DEFAULT_CLOCK = datetime(2024, 3, 1, 8, 0, 0)  # noqa: DTZ001 - the device knows no time zone
 
 _EXCEPTIONS = {
     Sensor.GOOD: (0x800, Absence.INVALID),
@@ -32,6 +44,8 @@ _EXCEPTIONS = {
 }
 _SPO2_LOW, _PULSE_HIGH, _PULSE_LOW = 90, 140, 50
 _LOW_PERFUSION = 0.3
+_SOUNDING, _SILENCED = 0x10, 0x20
+_STORM = (0x1, 0x2, 0x4, 0x8, 0x2, 0x40)
 
 _Field = tuple[str, str, int | float | None, str, str]
 """Tag, handle, value, its text, the dashes that stand for none."""
@@ -57,11 +71,13 @@ def _fields(vitals: Vitals, *, good: bool, rainbow: bool) -> list[_Field]:
     return fields
 
 
-def _alarm(vitals: Vitals) -> int:
+def _alarm(vitals: Vitals, storm: StormAlarm | None) -> int:
     pulse = round(vitals.pulse_average)
     bits = 0x2 if round(vitals.spo2_average) < _SPO2_LOW else 0
     bits |= 0x4 if pulse > _PULSE_HIGH else 0x8 if pulse < _PULSE_LOW else 0
-    return bits | 0x10 if bits else 0
+    if storm is not None:
+        bits |= _STORM[storm.number % len(_STORM)]
+    return bits | _SOUNDING | (_SILENCED if storm is not None and storm.silenced else 0) if bits else 0
 
 
 class Masimo:
@@ -71,7 +87,8 @@ class Masimo:
         patient: whom its sensor is on.
         serial: the digits after SN=.
         sensor: what has happened to the sensor, by the device's time.
-        clock: what the device's clock showed when it was switched on.
+        clock: the device's clock.
+        alarms: what sets off alarms beside the patient.
         rainbow: the model measures SpCO, SpMet and the rest.
         ascii2: the device is set to the wrong output.
     """
@@ -84,7 +101,8 @@ class Masimo:
         serial: str = DEFAULT_SERIAL,
         sensor: SensorAt = always_good,
         *,
-        clock: datetime = DEFAULT_CLOCK,
+        clock: Clock = USUAL,
+        alarms: AlarmAt = no_alarm,
         rainbow: bool = False,
         ascii2: bool = False,
     ) -> None:
@@ -92,6 +110,7 @@ class Masimo:
         self._serial = serial
         self._sensor = sensor
         self._clock = clock
+        self._alarms = alarms
         self._rainbow = rainbow
         self._ascii2 = ascii2
         self._ticker = Ticker(1)
@@ -108,7 +127,7 @@ class Masimo:
         """Nothing: this output does not listen."""
 
     def _time(self, time_us: int) -> str:
-        return f"{self._clock + timedelta(seconds=time_us // MICROSECONDS):%m/%d/%y %H:%M:%S}"
+        return f"{self._clock.at(time_us):%m/%d/%y %H:%M:%S}"
 
     def _line1(self, time_us: int) -> Emission:
         vitals = self._patient.vitals(time_us)
@@ -117,13 +136,15 @@ class Masimo:
         exception, absence = _EXCEPTIONS[state]
         if good and vitals.perfusion < _LOW_PERFUSION:
             exception |= 0x4
-        words, readings = [self._time(time_us), f"SN={self._serial}"], []
+        clock = self._time(time_us)
+        words, readings = [clock, f"SN={self._serial}"], []
         for tag, signal, value, text, dashes in _fields(vitals, good=good, rainbow=self._rainbow):
             words.append(f"{tag}={dashes if value is None else text}")
             readings.append(Reading(signal, value, absence if value is None else None))
-        words.append(f"ALARM={_alarm(vitals) if good else 0:04X}")
+        alarm = f"{_alarm(vitals, self._alarms(time_us)) if good else 0:04X}"
+        words.append(f"ALARM={alarm}")
         words.append(f"EXC={exception:06X}")
-        return Emission(time_us, " ".join(words).encode() + b"\r\n", tuple(readings))
+        return Emission(time_us, " ".join(words).encode() + b"\r\n", tuple(readings), alarm=alarm, clock=clock)
 
     def _line2(self, time_us: int) -> Emission:
         vitals = self._patient.vitals(time_us)

@@ -16,7 +16,7 @@ from vitaledger.errors import MalformedError
 
 SOURCE = (Path(__file__).parents[2] / "docs" / "entry.cddl").read_text()
 GRAMMAR = Grammar(SOURCE)
-SETTINGS = settings(max_examples=200)
+SETTINGS = settings(max_examples=150)
 
 # rule -> (bytes of it, the reader)
 RECORDS = {
@@ -132,14 +132,13 @@ def test_what_does_not_match_is_refused_and_the_rest_for_a_stated_reason_only(ru
     @SETTINGS
     @given(bent(data))
     def check(item):
-        encoded = cbor2.dumps(item)
-        wrong = GRAMMAR.wrong(rule, item)
+        wrong, refused = GRAMMAR.wrong(rule, item), None
         try:
-            decode(encoded)
+            decode(cbor2.dumps(item))
         except MalformedError as error:
-            assert wrong or ALSO.search(str(error)), f"the grammar lets through what the reader refuses: {error}"
-        else:
-            assert wrong is None, f"the reader lets through what the grammar refuses: {wrong}"
+            refused = str(error)
+        assert refused or wrong is None, f"the reader lets through what the grammar refuses: {wrong}"
+        assert wrong or refused is None or ALSO.search(refused), f"the grammar lets through: {refused}"
 
     check()
 

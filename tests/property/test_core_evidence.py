@@ -52,8 +52,7 @@ def test_what_is_changed_does_not(case, data):
         return
     try:
         found = verify({**files, name: changed}, POLICY)
-    except (MalformedError, VerificationError) as error:
-        assert str(error)
+    except (MalformedError, VerificationError):
         return
     assert name == MANIFEST
     assert replace(found, claim=base.claim) == base

@@ -108,7 +108,8 @@ def values(**changed):
 
 def wave(samples):
     return {"handle": "pleth", "code": 150452, "unit": 262656, "rate": [75, 1], "scale": [1, 2], "offset": -5,
-            "first_us": 0, "last_us": 40_000, "samples": samples, "absences": [[0, 1, 1]], "quality": [[1, 2, 3]]}  # fmt: skip
+            "first_us": 0, "last_us": 40_000, "samples": samples, "absences": [[0, 1, 1]],
+            "quality": [[1, 2, 3]]}  # fmt: skip
 
 
 STORED = {"device_clock": "2025-06-15 17:06", "first_ordinal": 12, "device_times": ["2025-06-14 03:00", None, ""]}

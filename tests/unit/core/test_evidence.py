@@ -21,7 +21,7 @@ from tests.evidence_world import (
 from vitaledger import checkpoint, events, evidence, policy, statement
 from vitaledger.cli.verify import words
 from vitaledger.entry import Kind, PartType
-from vitaledger.errors import MalformedError, MisuseError, VerificationError, VitaledgerError
+from vitaledger.errors import MalformedError, MisuseError, VerificationError
 from vitaledger.evidence import MANIFEST, RAW_AND_WAVES, Claim, verify
 from vitaledger.keys import CosignatureSigner
 from vitaledger.marks import GapReason
@@ -61,7 +61,7 @@ def test_parts_may_be_left_out():
     assert sum(each.reading_count for each in found.entries) == 7
     assert sum(each.sample_count for each in found.entries) == 0
     assert found.entries[0].raw is None
-    everything = verify(WORLD.files(2, 4, withheld=RAW_AND_WAVES + (PartType.VALUES,), after=False), POLICY)
+    everything = verify(WORLD.files(2, 4, withheld=(*RAW_AND_WAVES, PartType.VALUES), after=False), POLICY)
     assert everything.withheld == (PartType.VALUES, PartType.WAVES, PartType.RAW)
 
 
@@ -153,8 +153,7 @@ def check_change(files, base, name, at, changed):
     """A changed file is refused; but for the two claims of the exporter, which are shown as claims."""
     try:
         found = verify({**files, name: changed}, POLICY)
-    except REFUSED as error:
-        assert str(error)
+    except REFUSED:
         return
     assert name == MANIFEST, f"{name} byte {at} was changed and nobody saw it"
     assert at > CLAIM_ENDS - 4
@@ -185,7 +184,7 @@ def test_a_run_with_a_hole(left_out, why):
 
 
 def test_a_run_of_nothing():
-    with pytest.raises(VitaledgerError):
+    with pytest.raises(VerificationError, match=f"{BED_1}: the evidence file holds no entry of it"):
         verify(WORLD.files(2, 4, indices=[]), POLICY)
 
 
@@ -204,7 +203,7 @@ def test_heads_of_before_the_last_entry_do_not_prove_the_end():
 
 def test_heads_that_speak_of_more():
     """The last two entries are left out, and the heads entry behind them says so."""
-    with pytest.raises(VerificationError, match="speaks of next entry 6 .* the run ends with next entry 4"):
+    with pytest.raises(VerificationError, match=r"speaks of next entry 6 .* the run ends with next entry 4"):
         verify(WORLD.files(2, 3, indices=[3, 4, 6, WORLD.last_heads]), POLICY)
 
 
@@ -328,7 +327,7 @@ def test_statements_of_another_kind_or_origin():
     other = world.ledger.add(statement.Enrolment(0, "g2", "h.example/gateway/g2", str(GATEWAY_KEY.vkey)))
     world.anchored = world.ledger.add(statement.Anchor(BEGAN, world.gateway.checkpoint()))
     world.enrolled = other
-    with pytest.raises(VerificationError, match="enrols h.example/gateway/g2; the manifest speaks of"):
+    with pytest.raises(VerificationError, match=r"enrols h\.example/gateway/g2; the manifest speaks of"):
         verify(world.files(2, 4), POLICY)
     world.enrolled = anchored
     with pytest.raises(VerificationError, match="expected Enrolment, found Anchor"):
@@ -340,7 +339,7 @@ def test_statements_of_another_kind_or_origin():
 
 def test_a_claim_of_another_origin():
     claim = replace(WORLD.claim(2, 4), origin="h.example/gateway/g2")
-    with pytest.raises(VerificationError, match="the manifest speaks of h.example/gateway/g2"):
+    with pytest.raises(VerificationError, match=r"the manifest speaks of h\.example/gateway/g2"):
         verify(WORLD.files(2, 4, claim=claim), POLICY)
 
 

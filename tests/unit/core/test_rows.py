@@ -179,8 +179,10 @@ def test_rows_of_readings_and_waves():
     ]
     began = NOW.wall_ms * 1000
 
-    def row(at, signal, value, unit, mdc, absence=None, quality=Quality(0)):
-        return ReadingRow(began + at, signal, value, unit, mdc, absence, quality, Provenance.DEVICE_LIVE, Use.TEST)
+    def row(at, signal, value, unit, mdc, absence=None, quality=0):
+        return ReadingRow(
+            began + at, signal, value, unit, mdc, absence, Quality(quality), Provenance.DEVICE_LIVE, Use.TEST
+        )
 
     assert list(rows(sealed(Kind.READINGS, BED_1, contents))) == [
         row(0, "spo2", "97", "%", 150456),
