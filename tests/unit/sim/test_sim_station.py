@@ -8,7 +8,8 @@ from sim_decoders import DECODERS, truth
 
 from firmware_sim.emit import emit
 from firmware_sim.errors import ScenarioError
-from firmware_sim.faults import Fault, FaultKind, NoisyLine
+from firmware_sim.faults import Fault, FaultKind
+from firmware_sim.wire import NoisyLine
 from firmware_sim.scenario import DeviceSpec, parse
 from firmware_sim.station import Station
 
