@@ -94,10 +94,9 @@ class SimulatedDevice:
 
     def wait_for_readings(self, count: int, timeout_s: float = 30.0) -> None:
         """Wait until the device has said so many readings; raises TimeoutError."""
-        end = time.monotonic() + timeout_s
-        while len(self.readings()) < count:
-            if not self._rig.wait(end - time.monotonic()):
-                raise TimeoutError(f"{self.name} has said {len(self.readings())} of {count} readings in {timeout_s} s")
+        said = self._rig.wait_for(self.name, count, timeout_s)
+        if said < count:
+            raise TimeoutError(f"{self.name} has said {said} of {count} readings in {timeout_s:g} s")
 
     def stop(self) -> None:
         """Stop the device and all others of its rig; a reader has a second to take what was sent."""
@@ -121,6 +120,8 @@ class Rig:
         self._wait = wait
         self._said = threading.Condition()
         self._truth: list[Record] = []
+        self._counts = dict.fromkeys(self.devices, 0)
+        self._over = False
         self._stop = threading.Event()
         self._error: Exception | None = None
         self._server = Server(scenario, tell=self._tell, flush=lambda: None, clock=time.monotonic, sleep=time.sleep)
@@ -169,10 +170,11 @@ class Rig:
         """See `SimulatedDevice.lost`."""
         return dict(self._server.lost())[name]
 
-    def wait(self, timeout_s: float) -> bool:
-        """Wait until a device says something more; False when it is too late, or nothing will come."""
+    def wait_for(self, name: str, count: int, timeout_s: float) -> int:
+        """How many readings a device has said: as soon as it is `count`, the time is over, or nothing will come."""
         with self._said:
-            return timeout_s > 0 and self._thread.is_alive() and self._said.wait(timeout_s)
+            self._said.wait_for(lambda: self._counts[name] >= count or self._over, timeout_s)
+            return self._counts[name]
 
     def _serve(self) -> None:
         try:
@@ -184,12 +186,14 @@ class Rig:
             self._server.close()
         finally:
             with self._said:
+                self._over = True
                 self._said.notify_all()
 
     def _tell(self, line: str) -> None:
         record = parse_record(line)
         with self._said:
             self._truth.append(record)
+            self._counts[record.device] += record.kind is Kind.READING
             self._said.notify_all()
 
 
