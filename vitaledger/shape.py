@@ -58,15 +58,18 @@ class Shape(Generic[T]):
         cbor.check_shortest(item, data, what)
         return value
 
-    def encode(self, value: T) -> bytes:
-        """Write a value as bytes.
+    def encode(self, value: T, what: str | None = None) -> bytes:
+        """Write a value as bytes that `decode` takes.
+
+        The item is parsed before it is written, not the bytes after: `parse` takes nothing but the exact types that
+        come back from their bytes as they were, and what is written here is what `check_shortest` compares with.
 
         Raises:
-            MisuseError: the value is not of this shape, so that a reader would refuse it.
+            MisuseError: the value is not of this shape, so that a reader would refuse it; names `what`, or its class.
         """
         item = self.dump(value)
         try:
-            self.parse(item, type(value).__name__)
+            self.parse(item, what or type(value).__name__)
         except MalformedError as error:
             raise MisuseError(str(error)) from None
         return cbor.dumps(item)
