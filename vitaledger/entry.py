@@ -27,11 +27,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from hashlib import sha256
+from typing import TYPE_CHECKING
 
 from vitaledger import shape
 from vitaledger.errors import MalformedError, MisuseError, VerificationError
 from vitaledger.merkle import leaf_hash
 from vitaledger.shape import HASH, Shape, array, blob, integer, null_or, record, text, uint
+
+if TYPE_CHECKING:
+    from vitaledger.cbor import Item
 
 VERSION = 1
 SALT_SIZE = 16
@@ -179,10 +183,14 @@ def seal(
     Raises:
         MisuseError: a field is out of its bounds.
     """
-    parts = tuple(Part(int(part), salt, content) for (part, content), salt in zip(contents, salts, strict=True))
-    commitments = tuple(Commitment(part.type, commit(part.salt, part.content)) for part in parts)
-    leaf = _ENTRY.encode(Entry(kind, chain, seq, prev, clock, commitments))
-    body = _BODY.encode(parts)
+    # as items at once, without an Entry that is only read field by field; `write` holds them against the shapes
+    body_item: list[Item] = []
+    commitments: list[Item] = []
+    for (part, content), salt in zip(contents, salts, strict=True):
+        body_item.append([int(part), salt, content])
+        commitments.append([int(part), commit(salt, content)])
+    leaf = _ENTRY.write([VERSION, int(kind), chain, seq, prev, CLOCK.dump(clock), commitments], "leaf")
+    body = _BODY.write(body_item, "body")
     if len(leaf) > MAX_LEAF or len(body) > MAX_BODY:
         raise MisuseError(
             f"{chain} entry {seq}: leaf of {len(leaf)} bytes (at most {MAX_LEAF}), "

@@ -71,6 +71,7 @@ __all__ = [
     "verifier_of",
     "verify_note",
     "vkey_of",
+    "written",
 ]
 
 MAX_NOTE = 64 * 1024
@@ -119,12 +120,17 @@ def parse_signatures(lines: str) -> tuple[Signature, ...]:
 def encode(note: Note) -> bytes:
     """The note's bytes; MisuseError where they would not be a note."""
     try:
-        data = f"{note.text}\n{''.join(signature.line for signature in note.signatures)}".encode()
+        data = written(note)
         if parse(data) == note:
             return data
     except (MalformedError, UnicodeEncodeError) as error:
         raise MisuseError(f"cannot be written as a note: {error}") from error
     raise MisuseError("cannot be written as a note: it would be read as another")
+
+
+def written(note: Note) -> bytes:
+    """The bytes of what the caller knows to be a note; `encode` is for everything else."""
+    return f"{note.text}\n{''.join([signature.line for signature in note.signatures])}".encode()
 
 
 def _checked_text(data: bytes) -> str:

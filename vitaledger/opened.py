@@ -36,7 +36,6 @@ _PARTS: dict[Kind, tuple[frozenset[int], frozenset[int]]] = {
     Kind.GATEWAY_EVENT: (frozenset({PartType.EVENT}), frozenset({PartType.EVENT})),
     Kind.CARRIED: (frozenset({PartType.EVENT}), frozenset({PartType.EVENT})),
 }
-_OF_GATEWAY = frozenset({Kind.GATEWAY_EVENT, Kind.CARRIED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,14 +141,14 @@ def seal_entry(
 
 
 def _wrong_kind(kind: Kind, chain: str, committed: set[int]) -> str | None:
-    name = kind.name.lower()
-    if kind not in _PARTS:
-        return f"kind {name} is reserved; a newer version may know it"
-    must, may = _PARTS[kind]
+    parts = _PARTS.get(kind)
+    if parts is None:
+        return f"kind {kind.name.lower()} is reserved; a newer version may know it"
+    must, may = parts
     if not must <= committed <= may or not committed:
-        return f"parts {sorted(committed)} do not fit kind {name}"
-    if (chain == GATEWAY_CHAIN) != (kind in _OF_GATEWAY):
-        return f"kind {name} does not belong on this micro-chain"
+        return f"parts {sorted(committed)} do not fit kind {kind.name.lower()}"
+    if (chain == GATEWAY_CHAIN) != (kind is Kind.GATEWAY_EVENT or kind is Kind.CARRIED):
+        return f"kind {kind.name.lower()} does not belong on this micro-chain"
     return None
 
 

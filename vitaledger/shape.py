@@ -61,15 +61,22 @@ class Shape(Generic[T]):
     def encode(self, value: T, what: str | None = None) -> bytes:
         """Write a value as bytes that `decode` takes.
 
+        Raises:
+            MisuseError: the value is not of this shape, so that a reader would refuse it; names `what`, or its class.
+        """
+        return self.write(self.dump(value), what or type(value).__name__)
+
+    def write(self, item: Item, what: str) -> bytes:
+        """Write an item as bytes that `decode` takes.
+
         The item is parsed before it is written, not the bytes after: `parse` takes nothing but the exact types that
         come back from their bytes as they were, and what is written here is what `check_shortest` compares with.
 
         Raises:
-            MisuseError: the value is not of this shape, so that a reader would refuse it; names `what`, or its class.
+            MisuseError: the item is not of this shape, so that a reader would refuse it; names `what`.
         """
-        item = self.dump(value)
         try:
-            self.parse(item, what or type(value).__name__)
+            self.parse(item, what)
         except MalformedError as error:
             raise MisuseError(str(error)) from None
         return cbor.dumps(item)
