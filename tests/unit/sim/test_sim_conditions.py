@@ -1,5 +1,6 @@
 """Alarm storms, values that stand still, stored data that come twice, and clocks that are wrong."""
 
+import doctest
 import json
 import re
 from datetime import datetime
@@ -9,7 +10,9 @@ from pathlib import Path
 import pytest
 from sim_decoders import DECODERS, truth
 
+from firmware_sim import records, wire
 from firmware_sim.conditions import Conditions
+from firmware_sim.devices import clock
 from firmware_sim.devices.clock import Clock, Daylight
 from firmware_sim.emit import emit
 from firmware_sim.errors import CaptureError
@@ -184,14 +187,14 @@ def test_clocks_are_wrong_as_they_are_meant_to_be():
     ],
 )
 def test_daylight_saving(daylight, before, after):
-    clock = Clock(at(before), daylight)
-    assert clock.at(0).isoformat() == before
-    assert clock.at(SECOND).isoformat() == after
+    device_clock = Clock(at(before), daylight)
+    assert device_clock.at(0).isoformat() == before
+    assert device_clock.at(SECOND).isoformat() == after
 
 
 def test_the_hour_that_comes_twice_comes_only_twice():
-    clock = Clock(at("2026-10-25T02:30:00"), Daylight.EU)
-    assert clock.at(7200 * SECOND) == at("2026-10-25T03:30:00")
+    device_clock = Clock(at("2026-10-25T02:30:00"), Daylight.EU)
+    assert device_clock.at(7200 * SECOND) == at("2026-10-25T03:30:00")
 
 
 def test_the_epoch_can_be_given_when_a_scenario_is_read():
@@ -215,3 +218,9 @@ def test_records_are_what_the_truth_says():
     for line in ("", "3", "{}", '{"device": "d", "ordinal": 0, "time": 0.0, "other": 1}'):
         with pytest.raises(CaptureError):
             parse_record(line)
+
+
+@pytest.mark.parametrize("module", [clock, records, wire])
+def test_the_examples_in_the_docstrings(module):
+    assert doctest.testmod(module).failed == 0
+    assert doctest.testmod(module).attempted
