@@ -15,8 +15,8 @@ stand in the former chain.
 **Gaps.** A chain's first entry in a run, and its first after the line was down, after 10 s of silence, after 10 s of
 bytes without a frame, and after something was dropped, is a gap event. Its `since` is the time of the last datum that
 was put into the chain, never later. A packet that was half over when bytes began to come is missing, too, and the
-driver counts it as an error: then a second gap goes from there to the first whole reading. The clocks of a chain never run
-back but by a step of the wall clock.
+driver counts it as an error: then a second gap goes from there to the first whole reading. The clocks of a chain
+never run back but by a step of the wall clock.
 
 Bounds: one open entry (12 KiB of content, and one more of stored readings), 16 KiB of raw bytes not yet placed, 32
 kinds of frame errors; for the rest see `gateway.placement` and `gateway.chains`.
