@@ -1,7 +1,6 @@
 """Threads that die, ports that get stuck, a commit that stands still: noticed, begun again, and in the history."""
 
 import contextlib
-import ctypes
 import os
 import socket
 import subprocess
@@ -11,7 +10,7 @@ import time
 
 import pytest
 
-from gateway import agent, last_words, watchdog
+from gateway import agent, last_words, mqtt, watchdog
 from gateway.port import Port
 from gateway.watchdog import Watchdog
 from tests.unit.gateway.test_agent import LINE, Running, configuration, entries  # noqa: F401  a fixture
@@ -122,14 +121,18 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExc
 # -- real threads -----------------------------------------------------------------------------------------------------
 
 
-def kill(thread):
-    """Raise SystemExit in a thread until it is gone: nobody catches that, but what falls into a finaliser is lost."""
-    for _ in range(100):
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit))
-        thread.join(0.3)
-        if not thread.is_alive():
-            return
-    pytest.fail(f"{thread.name} lives on")
+def dies_once(monkeypatch, of, name):
+    """From now on the first thread that calls this ends there: nobody catches SystemExit. Answers which one did."""
+    died, call = [], getattr(of, name)
+
+    def ends(*args, **more):
+        if not died:
+            died.append(threading.current_thread())
+            raise SystemExit
+        return call(*args, **more)
+
+    monkeypatch.setattr(of, name, ends)
+    return died
 
 
 def thread_of(name):
@@ -144,12 +147,13 @@ def readings(found):
     return [e for e in entries(found) if e.values]
 
 
-def test_a_line_whose_thread_was_killed_goes_on(configuration, tmp_path):  # noqa: F811
+def test_a_line_whose_thread_was_killed_goes_on(configuration, tmp_path, monkeypatch):  # noqa: F811
     with pty(tmp_path / "device") as master:
         running = Running(configuration)
         wait_for(lambda: os.write(master, LINE) and readings(configuration))
-        killed = thread_of("line bed-1")
-        kill(killed)
+        died = dies_once(monkeypatch, Port, "read")
+        wait_for(lambda: died and not died[0].is_alive())
+        assert died[0].name == "line bed-1"
         before = len(readings(configuration))
         wait_for(lambda: os.write(master, LINE) and len(readings(configuration)) > before)
         assert running.end() == 0
@@ -159,11 +163,11 @@ def test_a_line_whose_thread_was_killed_goes_on(configuration, tmp_path):  # noq
     assert GapReason.CRASH in gaps
 
 
-def test_an_uplink_whose_thread_was_killed_goes_on(configuration):  # noqa: F811
+def test_an_uplink_whose_thread_was_killed_goes_on(configuration, monkeypatch):  # noqa: F811
     running = Running(configuration)
-    killed = thread_of("uplink")
-    kill(killed)
-    wait_for(lambda: (again := thread_of("uplink")) is not None and again is not killed)
+    died = dies_once(monkeypatch, mqtt.Link, "_serve")
+    wait_for(lambda: died and not died[0].is_alive())
+    wait_for(lambda: (again := thread_of("uplink")) is not None and again is not died[0])
     wait_for(lambda: any("begun again" in each.detail for each in incidents(configuration)))
     assert running.end() == 0
 
@@ -219,14 +223,15 @@ def test_a_network_thread_that_dies_while_connected_is_replaced_and_said(port, c
     link.start()
     try:
         wait(lambda: saved and saved[-1].size == 30)
-        killed = thread_of("paho-mqtt-client-g1")
-        kill(killed)
-        assert link.connected  # it does not know
+        died = dies_once(monkeypatch, mqtt._Line, "_on_message")
+        link._line._client.on_message = link._line._on_message
         log.grow(rows[30:])
         link.notify_sealed()
+        wait(lambda: died and not died[0].is_alive())  # the answer to the next anchor
+        assert "paho" in died[0].name
         wait(lambda: saved[-1].size == 60)
         assert any("network thread has stood still" in text for text in alarms)
-        assert thread_of("paho-mqtt-client-g1") is not killed
+        assert thread_of(died[0].name) is not died[0]
     finally:
         link.stop()
 
