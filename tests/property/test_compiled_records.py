@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from tests import strategies as made
 from vitaledger import cbor, content, entry, events, messages, shape, statement
-from vitaledger.errors import MalformedError
+from vitaledger.errors import MalformedError, MisuseError
+from vitaledger.opened import open_entry, seal_entry
 
 MANY = settings(max_examples=200)
 
@@ -84,3 +85,24 @@ def test_the_generated_reader_says_what_the_rule_says(name):
         assert told(compiled.parse, item) == told(rule.parse, item)
 
     check()
+
+
+@given(st.data())
+def test_what_cannot_be_opened_is_not_sealed(choose):
+    """`seal_entry` checks items, not bytes. Any kind with any contents on any micro-chain: it opens, or is refused."""
+    kind = choose.draw(st.sampled_from(list(entry.Kind)))
+    chain = choose.draw(st.one_of(made.DEVICE_CHAINS, st.sampled_from(["gateway", "no chain", ""])))
+    says = {
+        "values": choose.draw(st.one_of(st.none(), made.VALUES)),
+        "waves": choose.draw(st.one_of(st.just(()), made.WAVES)),
+        "event": choose.draw(st.one_of(st.none(), made.EVENTS)),
+    }
+    seq = choose.draw(st.integers(-1, 2))
+    prev = choose.draw(st.sampled_from([bytes(32), bytes(31)]))
+    try:
+        leaf, body = seal_entry(kind, chain, seq, prev, choose.draw(made.CLOCKS), bytes, **says)
+    except MisuseError:
+        return
+    opened = open_entry(leaf, body)
+    assert (opened.values, opened.waves or (), opened.event) == (says["values"], says["waves"], says["event"])
+    assert (opened.entry.kind, opened.entry.chain, opened.entry.seq, opened.entry.prev) == (kind, chain, seq, prev)
