@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from collector.reader import LEDGER, LogRow, Reader
-from vitaledger import merkle, statement
+from vitaledger import merkle, statement, succession
 from vitaledger.authentic import AuthenticTiles
 from vitaledger.checkpoint import SignedCheckpoint, open_checkpoint
 from vitaledger.entry import Entry, part_name
@@ -121,7 +121,7 @@ class VerifiedLog:
         self.tiles: AuthenticTiles | None = None
         self._custody: AuthenticTiles | None = None
         try:
-            self.vkey = enrolled_key(ledger, row)
+            self.vkey = enrolled_key(reader, ledger, row)
             self._find_anchor()
             self._find_custody()
         except (VerificationError, MalformedError) as error:
@@ -239,14 +239,23 @@ class VerifiedStore:
         return kept
 
 
-def enrolled_key(ledger: VerifiedLedger, row: LogRow) -> str:
-    """The vkey of a log, by the statement in the ledger that enrolled it; VerificationError where the row differs."""
+def enrolled_key(reader: Reader, ledger: VerifiedLedger, row: LogRow) -> str:
+    """The vkey of a log, by the statement that enrolled it; of a successor, by its predecessor's key as well.
+
+    Raises VerificationError where the row differs, or a succession is not signed by the key of the log before.
+    """
     said = ledger.statement(row.enrolled)
     match said:
         case Enrolment():
             found = (said.gateway, said.origin, said.vkey)
         case Succession():
-            found = (row.gateway, said.new_origin, said.new_vkey)
+            old = reader.log_of(said.old_origin)
+            if old is None or old.origin != said.old_origin or old.enrolled >= row.enrolled:
+                raise VerificationError(f"statement {row.enrolled}: {said.old_origin} was not enrolled before")
+            note = succession.open_succession(said.note, parse_vkey(enrolled_key(reader, ledger, old)))
+            if (note.old_origin, note.new_origin, note.new_vkey) != (said.old_origin, said.new_origin, said.new_vkey):
+                raise VerificationError(f"statement {row.enrolled}: its note names {note.new_origin}")
+            found = (old.gateway, said.new_origin, said.new_vkey)
         case _:
             raise VerificationError(f"statement {row.enrolled}: expected the enrolment of {row.origin}")
     if found != (row.gateway, row.origin, row.vkey):

@@ -178,6 +178,7 @@ class Agent:
             ledger=store.newest_ledger(),
             anchor_s=config.mqtt.anchor_every_s,
             first_id=random.SystemRandom().randrange(1, 2**40),
+            notes=generations.notes(first, config),
         )
         self._link = Link(
             config.mqtt,

@@ -72,6 +72,15 @@ def before(first: Config, here: Config) -> Config | None:
     return of(first, succession.generation(said.old_origin)[1])
 
 
+def notes(first: Config, here: Config) -> list[bytes]:
+    """The notes that lead from the first log to this one, in order."""
+    found: list[bytes] = []
+    while (earlier := before(first, here)) is not None:
+        found.insert(0, _read(here.state / NOTE))
+        here = earlier
+    return found
+
+
 def prepare(
     first: Config, here: Config, log: LogView, last: bytes, least: int, random: Callable[[int], bytes]
 ) -> Offer:

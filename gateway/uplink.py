@@ -13,7 +13,8 @@ Inputs are calls, each with `now` (monotonic seconds); outputs are lists of acti
     answer 200 to a checkpoint | its size is witnessed
     answer 409                 | the checkpoint in it is verified with our own key, and our log must contain it; its
                                | size (0 if there is none) is witnessed, and a new anchor goes out at once
-    answer 404, 403            | not enrolled, or another key: alarm, asked again after 10 s
+    answer 404, 403            | not enrolled, or another key: alarm, asked again after 10 s; of a successor, the notes
+                               | that lead to it go up
     answer 400, 422            | alarm, asked again after 10 s
     answer to another request  | stale: ignored
     no answer in 10 s          | not sent: the newest checkpoint goes again (while ASKING after 1, 2, 4, 8, then 10 s);
@@ -36,6 +37,7 @@ newest tile, and the hole is backlog. A body that does not match its leaf goes w
 raises an alarm: the log behind it must not wait for ever.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from hashlib import sha256
@@ -126,7 +128,8 @@ class Uplink:
     """The state machine. Create one for each start of the program.
 
     custody, ledger: size of the newest receipt that is stored, and the ledger's head in it. first_id: any number;
-    different at each start, so that answers to an earlier run are not taken for answers to this one.
+    different at each start, so that answers to an earlier run are not taken for answers to this one. notes: of a
+    successor, those that lead from the first log to it; a collector that was restored may have forgotten them.
     """
 
     origin: str
@@ -137,6 +140,7 @@ class Uplink:
     ledger: LedgerHead | None = None
     anchor_s: float = 10.0
     first_id: int = 1
+    notes: Sequence[bytes] = ()
     state: State = State.OFFLINE
     witnessed: int | None = None
     _stored: list[Run] | None = None  # None: the collector has not said yet
@@ -257,7 +261,8 @@ class Uplink:
             detail = answer.body.decode("utf-8", "replace").strip()[:200]
             why = f"the collector refuses the checkpoint of {size} entries with {answer.status}: {detail}"
         fork = self._check_last(answer.last) if answer.last else []
-        return fork or self._problem("checkpoint", why)
+        known = [Publish("up/succession", note) for note in self.notes] if answer.status == UNKNOWN else []
+        return fork or [*known, *self._problem("checkpoint", why)]
 
     def _conflict(self, answer: messages.CheckpointAnswer, now: float) -> list[Action]:
         self._next_anchor = now + RETRY_S

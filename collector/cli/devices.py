@@ -6,6 +6,7 @@ import click
 from rich.console import Console
 from rich.table import Column, Table
 
+from collector.alarms import alarms
 from collector.cli.common import Context, json_option, now_us, pass_context, print_json
 from collector.cli.times import show
 from collector.history import Device, Span, chain_history, identity
@@ -37,11 +38,15 @@ def gateways(context: Context, *, as_json: bool) -> None:
         sizes = (row["witnessed_size"], row["stored"], row["custody_size"], row["backlog"])
         table.add_row(row["gateway"], row["origin"], *cells, *("" if each is None else str(each) for each in sizes))
     Console().print(table)
+    for row in found:
+        for alarm in row["alarms"]:
+            click.secho(f"{row['origin']}: {alarm}", fg="red")
 
 
 def gateway_rows(reader: Reader) -> list[dict[str, Any]]:
     """Every log with its sizes, and what its gateway said of itself last."""
     presence = {each.gateway: each for each in reader.presence()}
+    known = alarms(reader)
     return [
         {
             "gateway": row.gateway,
@@ -52,6 +57,7 @@ def gateway_rows(reader: Reader) -> list[dict[str, Any]]:
             # stating custody is part of the step that stores
             "custody_size": row.stored if row.custody is not None else 0,
             **_claims(presence.get(row.gateway)),
+            "alarms": [alarm.text for alarm in known if alarm.origin == row.origin],
         }
         for row in reader.logs()
     ]
