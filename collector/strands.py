@@ -15,6 +15,7 @@ from vitaledger.entry import Entry, parse_leaf, part_name
 from vitaledger.errors import MalformedError, VerificationError
 from vitaledger.events import Carried
 from vitaledger.opened import open_entry
+from vitaledger.succession import generation
 
 _MAX_CACHED = 1024
 
@@ -38,7 +39,7 @@ class Strands:
             opened = open_entry(leaf, body)
             entry = opened.entry
             if isinstance(opened.event, Carried):
-                inner = carried_entry(self._log, index, opened.event)
+                inner = carried_entry(self._log, self._origin, index, opened.event)
                 if isinstance(inner, CarriedRow):
                     self._carried.append(inner)
                 else:
@@ -91,11 +92,14 @@ class Strands:
         return row
 
 
-def carried_entry(log: int, index: int, event: Carried) -> CarriedRow | str:
-    """Where to find what entry `index` of a log carries over; or what is wrong with that."""
+def carried_entry(log: int, origin: str, index: int, event: Carried) -> CarriedRow | str:
+    """Where to find what entry `index` of the log `origin` carries over; or what is wrong with that."""
+    where = f"carried over from {event.origin}, entry {event.index}"
     try:
-        opened = open_entry(event.leaf, event.body)
+        (stem, number), (own_stem, own_number) = generation(event.origin), generation(origin)
+        if stem != own_stem or number >= own_number:
+            return f"{where}: not a log before {origin}"
+        entry = open_entry(event.leaf, event.body).entry
     except (MalformedError, VerificationError) as error:
-        return f"carried over from {event.origin}, entry {event.index}: {error}"
-    entry = opened.entry
+        return f"{where}: {error}"
     return CarriedRow(log, index, event.origin, event.index, entry.chain, entry.seq, entry.clock.wall_ms)

@@ -9,7 +9,8 @@ from rich.table import Column, Table
 from collector.alarms import alarms
 from collector.cli.common import Context, json_option, now_us, pass_context, print_json
 from collector.cli.times import show
-from collector.history import Device, Span, chain_history, identity
+from collector.generations import history
+from collector.history import Device, Span, identity
 from collector.history import devices as all_devices
 from collector.reader import Presence, Reader
 from collector.verified import VerifiedStore
@@ -112,9 +113,10 @@ def devices(context: Context, *, as_json: bool) -> None:
 def _device(store: VerifiedStore, device: Device) -> dict[str, Any]:
     log, chain = device.chains[-1]
     who = identity(store, device)
-    last = next(iter(chain_history(store.log(log), chain, Span(), 1)), None)
+    newest = list(history(store, device, Span(), 16))
+    last = newest[-1] if newest else None
     reading_us = None
-    for seen in reversed(list(chain_history(store.log(log), chain, Span(), 16))):
+    for seen in reversed(newest):
         if seen.opened and seen.opened.values:
             reading_us = seen.at_us + seen.opened.last_us
             break

@@ -229,7 +229,7 @@ class LogCheck:
             self._quotes.check(self._place(index, leaf), event.ledger)
         if not isinstance(event, Carried):
             return []
-        expected, found = carried_entry(self._row.log, index, event), self._carried.pop(index, None)
+        expected, found = carried_entry(self._row.log, self._row.origin, index, event), self._carried.pop(index, None)
         if isinstance(expected, str):
             return [expected]
         if found != expected:
