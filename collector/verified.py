@@ -13,15 +13,16 @@ from dataclasses import dataclass
 from enum import Enum
 
 from collector.reader import LEDGER, LogRow, Reader
-from vitaledger import merkle, statement, succession
+from vitaledger import merkle, statement
 from vitaledger.authentic import AuthenticTiles
 from vitaledger.checkpoint import SignedCheckpoint, open_checkpoint
 from vitaledger.entry import Entry, part_name
 from vitaledger.errors import ForkError, MalformedError, VerificationError
 from vitaledger.keys import parse_vkey, verifier_of
+from vitaledger.lineage import follow_lineage
 from vitaledger.merkle import leaf_hash
 from vitaledger.opened import Opened, open_entry
-from vitaledger.statement import Anchor, Custody, Enrolment, Finding, Statement, Succession
+from vitaledger.statement import Anchor, Custody, Finding, Statement, Succession
 
 
 class State(Enum):
@@ -240,28 +241,20 @@ class VerifiedStore:
 
 
 def enrolled_key(reader: Reader, ledger: VerifiedLedger, row: LogRow) -> str:
-    """The vkey of a log, by the statement that enrolled it; of a successor, by its predecessor's key as well.
-
-    Raises VerificationError where the row differs, or a succession is not signed by the key of the log before.
-    """
-    said = ledger.statement(row.enrolled)
-    match said:
-        case Enrolment():
-            found = (said.gateway, said.origin, said.vkey)
-        case Succession():
-            old = reader.log_of(said.old_origin)
-            if old is None or old.origin != said.old_origin or old.enrolled >= row.enrolled:
-                raise VerificationError(f"statement {row.enrolled}: {said.old_origin} was not enrolled before")
-            note = succession.open_succession(said.note, parse_vkey(enrolled_key(reader, ledger, old)))
-            if (note.old_origin, note.new_origin, note.new_vkey) != (said.old_origin, said.new_origin, said.new_vkey):
-                raise VerificationError(f"statement {row.enrolled}: its note names {note.new_origin}")
-            found = (old.gateway, said.new_origin, said.new_vkey)
-        case _:
-            raise VerificationError(f"statement {row.enrolled}: expected the enrolment of {row.origin}")
-    if found != (row.gateway, row.origin, row.vkey):
+    """The vkey of a log, by the statements that lead to it (vitaledger.lineage); VerificationError where it differs."""
+    said = [ledger.statement(row.enrolled)]
+    at = row
+    while isinstance(last := said[-1], Succession):
+        old = reader.log_of(last.old_origin)
+        if old is None or old.enrolled >= at.enrolled:
+            raise VerificationError(f"statement {at.enrolled}: {last.old_origin} was not enrolled before")
+        at = old
+        said.append(ledger.statement(at.enrolled))
+    found = follow_lineage(row.origin, said)
+    if (found.gateway, found.vkey) != (row.gateway, row.vkey):
         raise VerificationError(
-            f"statement {row.enrolled}: enrols {found[0]} as {found[1]} with {found[2]}; "
-            f"the store says {row.gateway}, {row.origin}, {row.vkey}"
+            f"statement {row.enrolled}: enrols {found.gateway} as {row.origin} with {found.vkey}; "
+            f"the store says {row.gateway}, {row.vkey}"
         )
     return row.vkey
 

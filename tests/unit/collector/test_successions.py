@@ -7,11 +7,14 @@ import pytest
 
 from collector import losses, successions
 from collector.alarms import alarms
+from collector.export import export
+from collector.history import Device, Span, find_device
 from collector.store import Store
+from collector.verified import VerifiedStore
 from collector.verify import verify_store
 from tests.unit.collector.model_gateway import NOW, Desk, Gateway, of
-from vitaledger import fork, messages, statement, succession
-from vitaledger.errors import MisuseError
+from vitaledger import evidence, fork, messages, policy, statement, succession
+from vitaledger.errors import MalformedError, MisuseError, VerificationError
 from vitaledger.keys import Ed25519Signer
 from vitaledger.messages import CheckpointAnswer, SuccessionAnswer
 
@@ -163,7 +166,9 @@ def test_the_copy_that_lives_goes_on_under_the_old_origin_and_is_told_of(desk, g
     holds(desk)
 
 
-@pytest.mark.parametrize("what", ["junk", "another gateway's", "unknown origin", "another key", "too large", "backwards"])
+@pytest.mark.parametrize(
+    "what", ["junk", "another gateway's", "unknown origin", "another key", "too large", "backwards"]
+)
 def test_what_is_no_succession_of_this_gateway_is_refused(desk, gateway, what):
     gateway.add(2)
     desk.send_all(gateway)
@@ -191,6 +196,31 @@ def test_what_is_no_succession_of_this_gateway_is_refused(desk, gateway, what):
     assert desk.store.successions() == []
     assert desk.store.refusals()[0].status == expected
     holds(desk)
+
+
+def test_evidence_of_a_successor_leads_back_to_the_enrolment(desk, gateway):
+    gateway.add(5)
+    desk.send_all(gateway)
+    second, note = successor(gateway)
+    ask(desk, gateway, note)
+    second.add(2)
+    desk.send_all(second)
+    third, note = successor(second, 3)
+    ask(desk, second, note)
+    third.add(6)
+    desk.send_all(third)
+    vkey = str(desk.signer.vkey)
+    store = VerifiedStore(desk.store, vkey)
+    device = find_device(desk.store, "bed-1")
+    assert [row.origin for row, _ in device.chains] == [gateway.origin, second.origin, third.origin]
+    files = dict(export(store, Device(device.label, device.chains[2:]), Span(1, 0, 1, 3), exported="", by="").files)
+    trusted = policy.parse(f"log {vkey}\nquorum none\n".encode())
+    found = evidence.verify(files, trusted)
+    assert (found.claim.origin, found.gateway, found.gateway_vkey) == (third.origin, "g1", third.vkey)
+    assert found.predecessors == (second.origin, gateway.origin)
+    for name in [name for name in files if "predecessor" in name]:
+        with pytest.raises((VerificationError, MalformedError)):
+            evidence.verify({key: data for key, data in files.items() if key != name}, trusted)
 
 
 # -- losses -----------------------------------------------------------------------------------------------------------
