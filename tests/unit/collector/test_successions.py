@@ -211,7 +211,7 @@ def test_evidence_of_a_successor_leads_back_to_the_enrolment(desk, gateway):
     desk.send_all(third)
     vkey = str(desk.signer.vkey)
     store = VerifiedStore(desk.store, vkey)
-    device = find_device(desk.store, "bed-1")
+    device = find_device(store, "bed-1")
     assert [row.origin for row, _ in device.chains] == [gateway.origin, second.origin, third.origin]
     files = dict(export(store, Device(device.label, device.chains[2:]), Span(1, 0, 1, 3), exported="", by="").files)
     trusted = policy.parse(f"log {vkey}\nquorum none\n".encode())

@@ -330,7 +330,7 @@ def test_statements_of_another_kind_or_origin():
     with pytest.raises(VerificationError, match=r"enrols h\.example/gateway/g2, expected h\.example/gateway/g1"):
         verify(world.files(2, 4), POLICY)
     world.enrolled = anchored
-    with pytest.raises(VerificationError, match="expected Enrolment, found Anchor"):
+    with pytest.raises(VerificationError, match="expected Enrolment or Succession, found Anchor"):
         verify(world.files(2, 4), POLICY)
     world.enrolled, world.anchored = enrolled, enrolled
     with pytest.raises(MisuseError, match="expected an anchor statement, found Enrolment"):
