@@ -212,6 +212,7 @@ class VirtualDevice:
         self.truth: list[Record] = []
         self._station = Station(spec, scenario.seed, attended=attended)
         self._now_us = 0
+        self._waiting: list[tuple[int, bytes]] = []
 
     @property
     def now(self) -> float:
@@ -230,9 +231,9 @@ class VirtualDevice:
         while self._now_us < end_us:
             self._now_us = min(self._now_us + step_us, end_us)
             # As in `emit`: up to, and without, the end.
-            progress = self._station.advance(self._now_us - 1)
-            self._keep(progress.truth)
-            for time_us, data in progress.pieces:
+            self._advance(self._now_us - 1)
+            pieces, self._waiting = self._waiting, []
+            for time_us, data in pieces:
                 yield time_us / MICROSECONDS, data
         self._keep(self._station.finish())
 
@@ -242,7 +243,8 @@ class VirtualDevice:
 
     def write(self, data: bytes) -> None:
         """Bytes from the host, now; the answer comes with the next step."""
-        self._station.receive(data, max(0, self._now_us - 1))
+        self._advance(self._now_us)
+        self._station.receive(data, self._now_us)
 
     def readings(self, signal: str | None = None) -> list[Record]:
         """The readings that the device has said until now, of one signal if it is named."""
@@ -252,6 +254,11 @@ class VirtualDevice:
     def plugged(self) -> bool:
         """Whether the port would be there now."""
         return self._station.plugged(self._now_us)
+
+    def _advance(self, until_us: int) -> None:
+        progress = self._station.advance(until_us)
+        self._waiting += progress.pieces
+        self._keep(progress.truth)
 
     def _keep(self, lines: Sequence[str]) -> None:
         self.truth += [parse_record(line) for line in lines]

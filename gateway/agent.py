@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from functools import partial
 from importlib.metadata import version
 
-from gateway import generations, keys, schema, service
+from gateway import generations, keys, last_words, schema, service
 from gateway.actions import Fork
 from gateway.carry import Carry, Predecessor
 from gateway.chains import Chains
@@ -40,6 +40,7 @@ from gateway.reader import Reader
 from gateway.recorder import Limits
 from gateway.store import Store
 from gateway.uplink import Progress, Uplink
+from gateway.watchdog import Watchdog
 from vitaledger import events, succession
 from vitaledger.entry import GATEWAY_CHAIN, Kind, parse_leaf
 from vitaledger.errors import MisuseError, VitaledgerError
@@ -49,7 +50,6 @@ from vitaledger.messages import Health, Status
 COMMIT_S = 1.0
 HEADS_S = 60.0
 PRUNE_S = 10.0
-DEAD_S = 60.0  # a thread that stood still for so long ends the process
 LINES_STOP_S = 8.0  # more than opening a TCP line may take
 DISK_WARNING = 0.8
 _DAY_MS = 86_400_000
@@ -191,23 +191,34 @@ class Agent:
             prepare=self._prepare,
             succeeded=self._succeeded,
         )
+        self._watchdog = Watchdog(
+            self._lines,
+            self._link,
+            clock=time.monotonic,
+            stalled=partial(last_words.end, config.state),
+            feed=partial(service.notify, "WATCHDOG=1"),
+        )
 
     def run(self, stop: threading.Event, ready: Callable[[], object] | None) -> int:
         """See the module's docstring."""
         try:
             self._commit(self._beginning())
+            last_words.forget(self._config.state)
             for line in self._lines:
                 line.start()
             self._link.start()
             service.notify("READY=1")
             if ready is not None:
                 ready()
+            self._watchdog.start()
             failure = self._work(stop)
+            self._watchdog.stop()
             if self.successor is None:
                 service.notify("STOPPING=1")
             self._stop_lines()
             self._commit([*self._chains.take(), *self._ending(failure)])
         except VitaledgerError as error:
+            self._watchdog.stop()
             logger.critical("the log cannot be written, this process ends: %s", error)
             self._stop_lines()
             self._link.stop()
@@ -224,13 +235,15 @@ class Agent:
 
     def _beginning(self) -> list[Draft]:
         first = self._store.empty
-        clean = int(first or self._store.stopped_cleanly)
-        detail = "first start" if first else "" if clean else "the run before did not stop cleanly"
+        clean_stop = int(first or self._store.stopped_cleanly)
+        detail = "first start" if first else "" if clean_stop else "the run before did not stop cleanly"
+        told = last_words.read(self._config.state)
         succeeds = [self._own(self._old.succeeds())] if first and self._old is not None else []
         return [
             *succeeds,
-            self._own(events.Boot(_version_text(self._version), self._run_id, clean, detail)),
+            self._own(events.Boot(_version_text(self._version), self._run_id, clean_stop, detail)),
             self._own(events.Config(self._config.digest)),
+            *([self._own(events.Incident("before", clean(told, 256)))] if told else []),
             self._own(events.Heads((), None)),
         ]
 
@@ -281,20 +294,11 @@ class Agent:
                 prune_at = now + PRUNE_S
                 before_ms = self._clock.now().wall_ms - round(self._config.record.retention_days * _DAY_MS)
                 self._store.prune(self._store.custody, before_ms)
-            if (failure := self._failure(now)) is not None:
+            if (failure := self._watchdog.came_round()) is not None:
                 logger.critical("%s: this process ends, to be started again", failure)
                 return failure
-            service.notify("WATCHDOG=1")
             if self.successor is not None:
                 return None
-        return None
-
-    def _failure(self, now: float) -> str | None:
-        dead = [line.name for line in self._lines if not line.alive]
-        if dead:
-            return f"the thread of line {dead[0]} has ended"
-        if now - self._link.last_progress > DEAD_S:
-            return f"the uplink has stood still for {DEAD_S:.0f} s"
         return None
 
     def _commit(self, drafts: Sequence[Draft]) -> None:

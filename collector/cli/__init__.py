@@ -8,6 +8,7 @@ import click
 from collector.cli.common import Context, readable
 from collector.cli.copies import forks, loss, succession
 from collector.cli.devices import devices, gateways
+from collector.cli.doctor import doctor
 from collector.cli.export import export
 from collector.cli.history import history
 from collector.cli.service import broker, enroll, init, run
@@ -36,6 +37,7 @@ for _command in (
     run,
     init,
     enroll,
+    doctor,
     gateways,
     devices,
     history,

@@ -1,6 +1,7 @@
 """The fixtures come with firmware-sim: nothing is to be imported or configured for them."""
 
 import threading
+from itertools import pairwise
 
 import pytest
 from rad8_reader import Decoder, read
@@ -25,7 +26,7 @@ def test_an_hour_of_alarms_in_virtual_time(simulated_device):
             if one.alarm != words[-1]:
                 words.append(one.alarm)
     assert words[1:] == [int(record.alarm, 16) for record in device.truth if record.alarm]
-    assert sum(word != 0 and before == 0 for before, word in zip(words, words[1:], strict=False)) == 520
+    assert sum(word != 0 and before == 0 for before, word in pairwise(words)) == 520
 
 
 @pytest.mark.parametrize(
@@ -64,7 +65,7 @@ def test_two_beds(scenario):
     scenario.stop()
     assert [one.spo2 is None for one in found["bed-1"]] == [False, True]
     # The line of second 1 was sent while the cable was out.
-    sent = [record for record in scenario["bed-2"].readings("spo2")]
+    sent = scenario["bed-2"].readings("spo2")
     assert [record.fault for record in sent[:3]] == [None, "dropped", "dropped"]
     assert found["bed-2"][0].spo2 == sent[0].value
     assert {one.serial for one in found["bed-2"]} == {"0000000102"}

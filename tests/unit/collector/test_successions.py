@@ -16,7 +16,7 @@ from tests.unit.collector.model_gateway import NOW, Desk, Gateway, of
 from vitaledger import evidence, fork, messages, policy, statement, succession
 from vitaledger.errors import MalformedError, MisuseError, VerificationError
 from vitaledger.keys import Ed25519Signer
-from vitaledger.messages import CheckpointAnswer, SuccessionAnswer
+from vitaledger.messages import SuccessionAnswer
 
 
 @pytest.fixture

@@ -184,9 +184,9 @@ def test_contec_stored_data_can_be_undated_and_have_a_perfusion_index():
 
 
 def test_a_masimo_line():
-    line = said(Masimo(patient(), "0000056661", clock=Clock(datetime.fromisoformat("2022-12-31T23:59:59"))), SECOND).split(
-        b"\r\n"
-    )
+    line = said(
+        Masimo(patient(), "0000056661", clock=Clock(datetime.fromisoformat("2022-12-31T23:59:59"))), SECOND
+    ).split(b"\r\n")
     pattern = (
         rb"12/31/22 23:59:59 SN=0000056661 SPO2=097% BPM=07\d PI=0[23]\.\d\d% SPCO=--\.-% SPMET=--\.-% DESAT=-- "
         rb"PIDELTA=\+-- ALARM=0000 EXC=000800"
