@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from collector.cli.common import Context, readable
+from collector.cli.copies import forks, loss, succession
 from collector.cli.devices import devices, gateways
 from collector.cli.doctor import doctor
 from collector.cli.export import export
@@ -32,7 +33,22 @@ def cli(context: click.Context, config_file: Path | None) -> None:
     context.obj = Context(config_file)
 
 
-for _command in (run, init, enroll, doctor, gateways, devices, history, export, verify, status, broker):
+for _command in (
+    run,
+    init,
+    enroll,
+    doctor,
+    gateways,
+    devices,
+    history,
+    export,
+    verify,
+    status,
+    broker,
+    succession,
+    forks,
+    loss,
+):
     cli.add_command(_command)
 
 
