@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from bench.scratch import scratch
 from gateway.draft import Draft, Instant
 from gateway.schema import PAGE_SIZE
 from gateway.store import Store
@@ -93,7 +94,7 @@ def measure(entries_a_commit: int, *, runs: int, entries: int) -> Figure:
     work = drafts(entries)
     sealed, plain = [], []
     for _ in range(runs):
-        with tempfile.TemporaryDirectory(prefix="vitaledger-bench-", dir=Path.cwd()) as name:
+        with tempfile.TemporaryDirectory(prefix="vitaledger-bench-", dir=scratch()) as name:
             took, rows = _seal(Path(name), work, entries_a_commit)
             sealed.append(entries * READINGS / took)
             plain.append(entries * READINGS / _plain(Path(name), rows, entries_a_commit))

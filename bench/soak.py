@@ -8,6 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from bench.scratch import scratch
 from vitaledger.cli.stage import Stage
 
 _NONIN, _CONTEC, _MASIMO = "nonin", "contec", "masimo"
@@ -50,7 +51,7 @@ def written_mb(pid: int) -> float:
 
 def run(seconds: float) -> None:
     """Print a line a minute, and at the end."""
-    with tempfile.TemporaryDirectory(prefix="vitaledger-soak-", dir=Path.cwd()) as name:
+    with tempfile.TemporaryDirectory(prefix="vitaledger-soak-", dir=scratch()) as name:
         ward = Ward(Path(name), seed=7)
         try:
             ward.start()

@@ -9,7 +9,7 @@ proven. Where a gateway's clock ran back, that index names the entries that bise
 interval does not grow with the age of the log.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from collector.reader import ChainRow, LogRow, Position, Reader
@@ -106,17 +106,18 @@ def identity(store: VerifiedStore, device: Device) -> Identity | None:
     return None
 
 
-def find_device(reader: Reader, text: str) -> Device:
-    """The one device that `text` names: its label or micro-chain, its serial number or port, or a part of the label.
+def find_device(store: VerifiedStore, text: str) -> Device:
+    """The one device that `text` names: label or micro-chain, serial number, port, or a part of the label.
 
     Raises:
         MisuseError: none, or several; names the candidates.
     """
-    known = devices(reader, gateways=True)
-    ways = (
+    known = devices(store.reader, gateways=True)
+    ways: tuple[Callable[[Device], bool], ...] = (
         lambda device: text in {device.label, device.name},
         lambda device: text == device.name.split(":", 2)[-1].partition("@")[0],
         lambda device: text.lower() in device.label.lower() and device.name != GATEWAY_CHAIN,
+        lambda device: device.name != GATEWAY_CHAIN and _is_on(store, device, text),
     )
     for way in ways:
         found = [device for device in known if way(device)]
@@ -126,6 +127,11 @@ def find_device(reader: Reader, text: str) -> Device:
             raise MisuseError(f"device {text!r} could be any of {', '.join(device.label for device in found)}")
     shown = [device.label for device in known if device.name != GATEWAY_CHAIN]
     raise MisuseError(f"no device {text!r}; known are: {', '.join(shown) or 'none'}")
+
+
+def _is_on(store: VerifiedStore, device: Device, port: str) -> bool:
+    told = identity(store, device)
+    return told is not None and told.port == port
 
 
 # -- entries ----------------------------------------------------------------------------------------------------------

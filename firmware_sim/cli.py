@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TextIO
 
@@ -16,6 +17,7 @@ from firmware_sim.emit import emit
 from firmware_sim.errors import CaptureError, ScenarioError, SimulatorError
 from firmware_sim.line import make_line
 from firmware_sim.serve import Server, report_losses
+from firmware_sim.table import nearest
 
 USAGE, FAILED = 2, 1
 
@@ -41,6 +43,16 @@ def _count(text: str) -> int:
     return value
 
 
+def _moment(text: str) -> datetime:
+    if text == "now":
+        return datetime.now()  # noqa: DTZ005 - devices know no time zone
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is not None:
+        raise ValueError
+    return moment
+
+
+_moment.__name__ = "local time"
 _positive.__name__, _seconds.__name__, _count.__name__ = "positive number", "number of seconds", "count"
 
 
@@ -59,6 +71,12 @@ def parser() -> argparse.ArgumentParser:
         "--ready", type=Path, metavar="FILE", help="write the devices and their ports there when all are ready"
     )
     run.add_argument("--announce", action="store_true", help="print them as well (the default without --ready)")
+    run.add_argument(
+        "--epoch",
+        type=_moment,
+        metavar="WHEN",
+        help="the local time at which the scenario begins, or now: what devices with a right clock show",
+    )
     run.add_argument("--wait", action="store_true", help="begin when a host has opened every port")
     run.set_defaults(act=_run)
 
@@ -108,17 +126,6 @@ def _fail(text: str, code: int) -> int:
     return code
 
 
-def _load(path: Path) -> scenario.Scenario:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ScenarioError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
-    try:
-        return scenario.parse(text)
-    except ScenarioError as error:
-        raise ScenarioError(f"{path}: {error}") from error
-
-
 @contextlib.contextmanager
 def _truth(path: Path | None) -> Iterator[TextIO | None]:
     if path is None:
@@ -144,7 +151,7 @@ def _stop_signals() -> Iterator[threading.Event]:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    loaded = _load(arguments.scenario)
+    loaded = scenario.load(arguments.scenario, epoch=arguments.epoch)
     with _truth(arguments.truth) as truth, _stop_signals() as stop:
         server = Server(
             loaded,
@@ -174,13 +181,13 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _emit(arguments: argparse.Namespace) -> int:
-    loaded = _load(arguments.scenario)
+    loaded = scenario.load(arguments.scenario)
     specs = list(loaded.devices)
     if arguments.device is not None:
         specs = [spec for spec in specs if spec.name == arguments.device]
         if not specs:
             known = tuple(spec.name for spec in loaded.devices)
-            raise ScenarioError(f"no device {arguments.device!r}{scenario.nearest(arguments.device, known)}")
+            raise ScenarioError(f"no device {arguments.device!r}{nearest(arguments.device, known)}")
     several = len(specs) > 1 or arguments.output.is_dir()
     if several and arguments.output.exists() and not arguments.output.is_dir():
         raise ScenarioError("several devices: -o is to be a directory, or name one with --device")

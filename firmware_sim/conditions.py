@@ -6,12 +6,11 @@ switched on, to the device.
 
 import functools
 import random
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from firmware_sim.devices.base import MICROSECONDS, Sensor, StormAlarm
 from firmware_sim.devices.clock import Step
-from firmware_sim.faults import Fault, FaultKind, covering, of_kind
+from firmware_sim.faults import Fault, FaultKind, of_kind
 
 _HOUR_US = 3600 * MICROSECONDS
 _SILENCED_SHARE = 0.25
@@ -84,7 +83,9 @@ class Conditions:
 
     def sends(self) -> list[int]:
         """When the device sends what it has stored by itself, by the device's time: at both ends of each window."""
-        ends = (end for fault in of_kind(self.faults, FaultKind.STORED_TWICE) for end in (fault.from_us, fault.until_us))
+        ends = (
+            end for fault in of_kind(self.faults, FaultKind.STORED_TWICE) for end in (fault.from_us, fault.until_us)
+        )
         return [at - self.on_us for at in ends if at >= self.on_us]
 
     def _windows(self, kind: FaultKind) -> list[tuple[int, int]]:
@@ -92,8 +93,3 @@ class Conditions:
         faults = of_kind(self.faults, kind)
         windows = [(max(0, fault.from_us - self.on_us), fault.until_us - self.on_us) for fault in faults]
         return [(start, end) for start, end in windows if start < end]
-
-
-def is_frozen(faults: Iterable[Fault], time_us: int) -> bool:
-    """Whether the values stand still at a time of the scenario."""
-    return covering(of_kind(faults, FaultKind.FROZEN), time_us)

@@ -64,11 +64,16 @@ class PtyLine:
     """A pseudo-terminal in raw mode under a symbolic link whose path stays the same.
 
     Only the master side is held open, so that a hang-up on it tells whether a host has opened the other side.
+
+    Args:
+        path: where the link is.
+        by_id: another link, to the first, that names the device and not the port.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, by_id: str | None = None) -> None:
         self.lost = 0
         self._path = Path(path)
+        self._by_id = None if by_id is None else Path(by_id)
         self._master = -1
         self._slave_name = ""
         self._stale = False
@@ -77,30 +82,30 @@ class PtyLine:
         """See `Line.open`. An existing link is replaced; anything else of that name is left alone."""
         if self._master >= 0:
             return
-        if self._path.exists() and not self._path.is_symlink():
-            raise PortError(f"{self._path} exists and is not a link to a terminal")
+        links = [self._path] if self._by_id is None else [self._path, self._by_id]
+        for link in links:
+            if link.exists() and not link.is_symlink():
+                raise PortError(f"{link} exists and is not a link to a terminal")
         self._master, slave = os.openpty()
         self._slave_name = os.ttyname(slave)
         tty.setraw(slave)
         os.close(slave)
         os.set_blocking(self._master, False)
-        temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}")
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.unlink(missing_ok=True)
-            temporary.symlink_to(self._slave_name)
-            temporary.replace(self._path)
-        except OSError as error:
-            self.close()
-            raise PortError(f"cannot make {self._path}: {error.strerror}") from error
+        targets: tuple[str | Path, ...] = (self._slave_name, self._path.absolute())
+        for link, target in zip(links, targets, strict=False):
+            try:
+                _link(link, target)
+            except OSError as error:
+                self.close()
+                raise PortError(f"cannot make {link}: {error.strerror}") from error
 
     def close(self) -> None:
-        """See `Line.close`. The link goes first, so that nobody opens a terminal that is about to die."""
+        """See `Line.close`. The links go first, so that nobody opens a terminal that is about to die."""
         if self._master < 0:
             return
-        with contextlib.suppress(OSError):
-            if self._path.readlink() == Path(self._slave_name):
-                self._path.unlink()
+        if self._by_id is not None:
+            _unlink(self._by_id, self._path.absolute())
+        _unlink(self._path, self._slave_name)
         os.close(self._master)
         self._master = -1
 
@@ -165,6 +170,22 @@ class PtyLine:
                 termios.tcflush(slave, termios.TCIFLUSH)
             os.close(slave)
             self._stale = False
+
+
+def _link(link: Path, target: str | Path) -> None:
+    """Make or replace a link in one step, so that it is never missing in between."""
+    link.parent.mkdir(parents=True, exist_ok=True)
+    temporary = link.with_name(f".{link.name}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(target)
+    temporary.replace(link)
+
+
+def _unlink(link: Path, target: str | Path) -> None:
+    """Remove a link that still leads to its target; one that somebody else has put there stays."""
+    with contextlib.suppress(OSError):
+        if link.readlink() == Path(target):
+            link.unlink()
 
 
 class TcpLine:
@@ -267,10 +288,13 @@ def _ioctl_int(descriptor: int, request: int) -> int:
     return int(value)
 
 
-def make_line(port: str) -> Line:
-    """A closed line for ``pty:PATH`` or ``tcp://HOST:PORT``; raises PortError for anything else."""
+def make_line(port: str, by_id: str | None = None) -> Line:
+    """A closed line for ``pty:PATH`` or ``tcp://HOST:PORT``; raises PortError for anything else.
+
+    `by_id` is a link of a terminal's, see `PtyLine`; a TCP port has none.
+    """
     if port.startswith("pty:") and len(port) > len("pty:"):
-        return PtyLine(port.removeprefix("pty:"))
+        return PtyLine(port.removeprefix("pty:"), by_id)
     if match := re.fullmatch(r"tcp://([^/:]+):(\d{1,5})", port):
         return TcpLine(match[1], int(match[2]))
     raise PortError(f"a port is pty:PATH or tcp://HOST:PORT, not {port!r}")

@@ -7,28 +7,17 @@ sent before.
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from firmware_sim.devices.base import MICROSECONDS
 from firmware_sim.errors import ScenarioError
-from firmware_sim.line import SETTLE_S, Line, make_line
+from firmware_sim.line import SETTLE_S
+from firmware_sim.plugs import Plug
 from firmware_sim.scenario import Scenario
-from firmware_sim.station import Station, stations
+from firmware_sim.station import stations
 
 TICK_S = 0.005
 _FLUSH_US = 200_000
-_PARTING_US = 500_000
 _DRAIN_US = 1_000_000
-
-
-@dataclass(slots=True)
-class _Berth:
-    """A station at its port. `leaving_us` is when the port was to go, while a reader is still given time."""
-
-    station: Station
-    line: Line
-    leaving_us: int | None = None
-    gone: bool = False
 
 
 class Server:
@@ -54,28 +43,31 @@ class Server:
         for spec in scenario.devices:
             if spec.port is None:
                 raise ScenarioError(f"device {spec.name} has no port")
-        lines = [make_line(spec.port) for spec in scenario.devices if spec.port is not None]
-        self._berths = [_Berth(station, line) for station, line in zip(stations(scenario), lines, strict=True)]
+        self._plugs = [Plug(station) for station in stations(scenario)]
         self._tell, self._flush, self._clock, self._sleep = tell, flush, clock, sleep
 
     def open(self) -> list[tuple[str, str]]:
         """Make the ports; returns each device's name and port. Raises PortError, and then no port stays open."""
         try:
-            for berth in self._berths:
-                berth.line.open()
+            for plug in self._plugs:
+                plug.line.open()
         except Exception:
             self.close()
             raise
-        return [(berth.station.name, berth.line.url()) for berth in self._berths]
+        return self.ports()
+
+    def ports(self) -> list[tuple[str, str]]:
+        """Each device's name and the port that it is on, or was on last."""
+        return [(plug.station.name, plug.line.url()) for plug in self._plugs]
 
     def close(self) -> None:
         """Take the ports away."""
-        for berth in self._berths:
-            berth.line.close()
+        for plug in self._plugs:
+            plug.line.close()
 
     def wait_for_clients(self, stopped: Callable[[], bool]) -> None:
         """Wait until a host has opened every port, and then as long as a host may take to flush what it found."""
-        while not all(berth.line.connected() for berth in self._berths):
+        while not all(plug.line.connected() for plug in self._plugs):
             if stopped():
                 return
             self._sleep(TICK_S)
@@ -91,46 +83,39 @@ class Server:
             over = duration_us is not None and now_us >= duration_us
             if over and duration_us is not None:
                 now_us = duration_us - 1
-            for berth in self._berths:
-                self._step(berth, now_us)
+            self._step(now_us)
             if over or stopped():
                 break
             if now_us - flushed_us >= _FLUSH_US:
                 flushed_us = now_us
                 self._flush()
             self._sleep(TICK_S)
-        for berth in self._berths:
-            self._write_truth(berth.station.finish())
+        for plug in self._plugs:
+            self._write_truth(plug.station.finish())
         self._flush()
         self._drain()
         self.close()
 
     def lost(self) -> list[tuple[str, int]]:
         """How many bytes of each device nobody was there to take."""
-        return [(berth.station.name, berth.line.lost) for berth in self._berths]
+        return [(plug.station.name, plug.lost) for plug in self._plugs]
 
-    def _step(self, berth: _Berth, now_us: int) -> None:
-        station, line = berth.station, berth.line
-        heard = line.read()
-        self._send(berth, now_us)
-        if heard:
-            station.receive(heard, now_us)
-            self._send(berth, now_us)
-        if station.plugged(now_us):
-            if berth.gone:
-                line.open()
-            berth.gone, berth.leaving_us = False, None
-        elif not berth.gone:
-            # What was sent before the plug was pulled has long been read on a real line; give the reader that chance.
-            if berth.leaving_us is None:
-                berth.leaving_us = now_us
-            elif line.pending() == 0 or now_us - berth.leaving_us > _PARTING_US:
-                line.close()
-                berth.gone = True
+    def _step(self, now_us: int) -> None:
+        for plug in self._plugs:
+            heard = plug.line.read()
+            self._send(plug, now_us)
+            if heard:
+                plug.station.receive(heard, now_us)
+                self._send(plug, now_us)
+        # All plugs are pulled before any is put in, so that two devices can change places.
+        for plug in self._plugs:
+            plug.pull(now_us)
+        for plug in self._plugs:
+            plug.put(now_us)
 
-    def _send(self, berth: _Berth, now_us: int) -> None:
-        progress = berth.station.advance(now_us)
-        berth.line.lost += len(progress.data) - berth.line.write(progress.data)
+    def _send(self, plug: Plug, now_us: int) -> None:
+        progress = plug.station.advance(now_us)
+        plug.write(progress.data)
         self._write_truth(progress.truth)
 
     def _write_truth(self, lines: list[str]) -> None:
@@ -141,7 +126,7 @@ class Server:
         end = self._clock() + _DRAIN_US / MICROSECONDS
         # What was written a moment ago may not yet be counted as waiting on the other side.
         self._sleep(TICK_S)
-        while any(berth.line.pending() for berth in self._berths) and self._clock() < end:
+        while any(plug.line.pending() for plug in self._plugs) and self._clock() < end:
             self._sleep(TICK_S)
 
 

@@ -86,7 +86,7 @@ class PortConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     @property
     def sends(self) -> bool:
-        """Whether the driver may send: never where it was not named, because then it is a guess."""
+        """Whether the driver may send: never where it was not named."""
         return self.may_send and self.driver is not None
 
 

@@ -15,8 +15,9 @@ stand in the former chain.
 
 **Gaps.** A chain's first entry in a run, and its first after the line was down, after 10 s of silence, after 10 s of
 bytes without a frame, and after something was dropped, is a gap event. Its `since` is the time of the last datum that
-was put into the chain, never later. A packet that was half over when bytes began to come is missing, too: then a second
-gap goes from there to the first whole reading. The clocks of a chain never run back but by a step of the wall clock.
+was put into the chain, never later. A packet that was half over when bytes began to come is missing, too, and the
+driver counts it as an error: then a second gap goes from there to the first whole reading. The clocks of a chain
+never run back but by a step of the wall clock.
 
 Bounds: one open entry (12 KiB of content, and one more of stored readings), 16 KiB of raw bytes not yet placed, 32
 kinds of frame errors; for the rest see `gateway.placement` and `gateway.chains`.
@@ -94,6 +95,7 @@ class Recorder:
         self._offset: int | None = None
         self._device_clock: str | None = None
         self._half: Instant | None = None  # bytes began, or begin, to come: until a whole reading
+        self._torn = False  # what came since then began in the middle of a frame or packet
         self._notice = ""
         self._last_us: int | None = None  # of the last datum in a closed entry
         self._quiet = Quiet()
@@ -112,7 +114,7 @@ class Recorder:
         self._record, self._taken, self._silence = self._tape.add(What.OPENED, now, b""), 0, ""
         self._forget()
         self._put, self._put_before = Position(self._record, 0, 1), Position(self._record, 0, 0)
-        self._half = now
+        self._half, self._torn = now, False
         self._quiet.opened(now)
         self._to.opened(now)
 
@@ -164,7 +166,7 @@ class Recorder:
     def _returned(self, now: Instant, pause_us: int) -> None:
         """Bytes after a silence: it may be another device."""
         self._flush()
-        self._half = now
+        self._half, self._torn = now, False
         detail = f"nothing came for {pause_us // 1_000_000} s"
         if not self._to.in_doubt:
             self._put_before, self._silence = self._put, detail
@@ -192,6 +194,7 @@ class Recorder:
     def _take(self, event: api.Event, now: Instant) -> None:
         if isinstance(event, api.FrameErrors):
             self._errors.add(clean(event.kind, 32), event.count, now)
+            self._torn = self._half is not None
         elif isinstance(event, api.Notice):
             self._tell_notice(clean(event.text, 256), now)
         else:
@@ -199,7 +202,7 @@ class Recorder:
             if self._quiet.good(whole=whole):
                 self._notice = "" if self._notice == UNREADABLE else self._notice
                 self._gap(now, None, "bytes came without a frame")
-            elif whole and self._half is not None and self._quiet.heard_before(now):
+            elif whole and self._half is not None and self._torn and self._quiet.heard_before(now):
                 self._gap(now, self._half.clock, "it began in the middle of a frame or packet")
             self._half = None if whole else self._half
             self._good(event, now)

@@ -254,7 +254,7 @@ class _Example:
     def history(self) -> None:
         with CollectorReader.open(self.folder / FILE_NAME) as reader, reader.snapshot():
             store = VerifiedStore(reader, str(self.ledger_key.vkey))
-            device = find_device(reader, PORT)
+            device = find_device(store, PORT)
             lines = [
                 f"{row.signal} {row.value} {row.unit}, MDC {row.mdc}, {row.provenance.label}: "
                 f"{seen.verdict.state.value}, entry {seen.look.index} of {seen.log.origin}"
@@ -268,7 +268,7 @@ class _Example:
         path = self.folder / "evidence.zip"
         with CollectorReader.open(self.folder / FILE_NAME) as reader, reader.snapshot():
             store = VerifiedStore(reader, str(self.ledger_key.vkey))
-            device = find_device(reader, PORT)
+            device = find_device(store, PORT)
             span = Span(first_seq=self.seq, last_seq=self.seq)
             made = export(store, device, span, exported="2026-01-02T09:00:00.000Z", by="vitaledger-collector 0.1.0")
         write_zip(path, made.files)

@@ -39,7 +39,7 @@ def export(
     """Write evidence for what DEVICE sent; `vitaledger verify FILE --policy POLICY` checks it, offline."""
     span = span_of(since, until, seqs)
     with context.verified() as store:
-        found = find_device(store.reader, device)
+        found = find_device(store, device)
         if origin is not None:
             chains = tuple(pair for pair in found.chains if pair[0].origin == origin)
             if not chains:

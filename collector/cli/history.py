@@ -113,7 +113,7 @@ def history(
     span = span_of(since, until, seqs)
     summary = Summary()
     with context.verified() as store:
-        found = find_device(store.reader, device)
+        found = find_device(store, device)
         wanted = frozenset(filter(None, (signals or "").split(",")))
         shown = (
             line

@@ -80,8 +80,8 @@ def _entry(failure: Failure) -> list[str]:
         f"  micro-chain       {place.chain if place.chain is not None else 'cannot be told'}",
         f"  sequence          {place.seq if place.seq is not None else 'cannot be told'}",
         f"  what              {failure.reason}",
-        f"  expected          {failure.expected or 'see above'}",
-        f"  found             {failure.found or 'see above'}",
+        *([f"  expected          {failure.expected}"] if failure.expected else []),
+        *([f"  found             {failure.found}"] if failure.found else []),
         "  last good anchor  " + ("none" if place.last_good_anchor is None else f"size {place.last_good_anchor}"),
     ]
 

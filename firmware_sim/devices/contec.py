@@ -240,7 +240,7 @@ class Contec:
         self._numbers = bytes((pulse, spo2)) + perfusion.to_bytes(2, "little")
 
     def _records(self) -> list[Emission]:
-        """The stored segment; what was stored has nothing to do with who wears the device now. Its times are not set."""
+        """The stored segment, its times not set; it has nothing to do with who wears the device now."""
         again, self._dumps = self._dumps > 0, self._dumps + 1
         messages, pairs = [], list[tuple[int, int, int]]()
         for second in range(self._stored.seconds):

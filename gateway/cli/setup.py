@@ -42,7 +42,7 @@ port = {port}
 # [[port]]
 # name = "bed-1"
 # device = "/dev/serial/by-id/usb-…"   # a port by its stable name, a pseudo-terminal, or socket://host:port
-# driver = "nonin"                     # left out: the gateway listens and guesses, and never sends
+# driver = "nonin"                     # "nonin", "contec", "masimo", or one that another package brings
 # use = "clinical"                     # "clinical", "test" or "demo"
 # may_send = true                      # whether the driver may send the commands that its documentation lists
 # [port.options]

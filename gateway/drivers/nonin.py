@@ -108,6 +108,7 @@ class NoninDriver:
         self._run = Run("pleth")
         self._packet = bytearray(PACKET)
         self._at: int | None = None  # the next frame of the packet; None before the first SYNC
+        self._counted = False  # that the packet now passing is not whole was counted as an error
         self._packet_quality = 0
         self._disconnected = False
         self._opened = False
@@ -130,7 +131,7 @@ class NoninDriver:
     def opened(self, now_us: int) -> None:
         """Forget partial frames; ask for the format if that was configured."""
         self._framer.reset()
-        self._at = None
+        self._at, self._counted = None, False
         if self._opened:
             self._run.lost([], now_us)
         self._opened = True
@@ -174,7 +175,7 @@ class NoninDriver:
             self._reply(word, events, now_us)
             return
         self._run.lost(events, now_us)
-        self._at = None
+        self._at, self._counted = None, True
         events.append(FrameErrors(now_us, word))
 
     def _frame(self, frame: Frame, events: list[Event], now_us: int) -> None:
@@ -184,13 +185,16 @@ class NoninDriver:
             if at is not None and at != PACKET:
                 self._run.lost(events, now_us)
                 events.append(FrameErrors(now_us, "length"))  # good frames, but some of this packet never came
-            at = 0
+            at, self._counted = 0, False
             self._packet_quality, self._disconnected = 0, False
         elif at == PACKET:
             self._run.lost(events, now_us)
             events.append(FrameErrors(now_us, "sync"))
             self._framer.unlock()
-            at = None
+            at, self._counted = None, True
+        elif at is None and not self._counted:  # the line was opened in mid-packet
+            events.append(FrameErrors(now_us, "length"))
+            self._counted = True
         absence, quality = _MARKS[status]
         self._run.add(pleth, absence, quality, events, now_us)
         if at is not None:

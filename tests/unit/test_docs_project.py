@@ -184,6 +184,30 @@ def test_a_program_starts_as_installed():
     assert "demo" in said.stdout
 
 
+@pytest.mark.e2e
+def test_the_readmes_commands_run(tmp_path):
+    look, (check,) = blocks(ROOT / "README.md")[1:3]
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "COLUMNS": "80",
+    }
+    said = ""
+    for line in [*look, check]:
+        words = shlex.split(re.sub(r"--seconds \d+", "--seconds 3", line))
+        if words[0] == "source":
+            continue
+        if line == check:
+            policy = re.search(r"^log \S+\nquorum none$", said, re.MULTILINE)
+            (tmp_path / "policy.txt").write_text(f"{policy[0]}\n", "utf-8")
+        done = subprocess.run(
+            words, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=90, check=False
+        )
+        assert done.returncode == 0, (line, done.stdout, done.stderr)
+        said = done.stdout
+    assert said.startswith("VERIFIED\n")
+
+
 # -- the example ------------------------------------------------------------------------------------------------------
 
 

@@ -145,7 +145,7 @@ def _truth(path: Path) -> dict[str, int]:
             said = json.loads(line)
             if "samples" in said:
                 counts["wave_samples"] += len(said["samples"])
-            else:
+            elif "signal" in said:
                 counts["readings"] += 1
     return counts
 

@@ -141,7 +141,8 @@ class Stage:
         """
         done = subprocess.run([command(program), *words], capture_output=True, text=True, check=False)
         if done.returncode not in ok:
-            raise StageError(f"{program} {words[0]}: exit {done.returncode}: {(done.stderr or done.stdout).strip()}")
+            said = (done.stdout + done.stderr).strip()
+            raise StageError(f"{program} {' '.join(words)}: exit {done.returncode}\n{said}")
         return done.stdout
 
     @contextmanager

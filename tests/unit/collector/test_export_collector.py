@@ -26,7 +26,7 @@ def ward(tmp_path_factory):
 def make(path, vkey, device="56661", span=None, **options):
     with Reader.open(path) as reader:
         store = VerifiedStore(reader, vkey)
-        found = find_device(reader, device)
+        found = find_device(store, device)
         return export(store, found, span or Span(), exported="2026-01-01T00:00:00Z", by="test", **options)
 
 

@@ -42,7 +42,7 @@ def changed(ward, tmp_path):
 
 
 def seen(store, text, span=None, newest=None):
-    return list(history(store, find_device(store.reader, text), span or Span(), newest))
+    return list(history(store, find_device(store, text), span or Span(), newest))
 
 
 def states(entries):
@@ -60,7 +60,7 @@ def test_a_clean_store_shows_everything_proven(changed):
             found = seen(store, text)
             assert states(found) == {State.PROVEN}
             assert [each.seq for each in found] == list(range(len(found)))
-        assert identity(store, find_device(store.reader, MASIMO)).serial == "0000056661"
+        assert identity(store, find_device(store, MASIMO)).serial == "0000056661"
 
 
 def test_entries_that_wait_for_an_anchor_are_stored_and_not_proven(changed):
@@ -78,15 +78,15 @@ def test_a_finding_is_shown_with_its_reason(changed):
 @pytest.mark.parametrize("text", [BED_1, "nonin:port:bed-1", "bed-1", "g1/nonin"])
 def test_a_device_is_found_by_any_unique_part(changed, text):
     with changed() as store:
-        assert find_device(store.reader, text).label == BED_1
+        assert find_device(store, text).label == BED_1
 
 
 def test_what_is_not_unique_names_the_candidates(changed):
     with changed() as store:
         with pytest.raises(MisuseError, match=r"g1/nonin:port:bed-1, g2/contec:port:bed-2"):
-            find_device(store.reader, "bed")
+            find_device(store, "bed")
         with pytest.raises(MisuseError, match="known are"):
-            find_device(store.reader, "nobody")
+            find_device(store, "nobody")
         assert [device.label for device in devices(store.reader)] == [BED_1, BED_2, "g3/nonin:port:bed-9", MASIMO]
 
 

@@ -200,7 +200,7 @@ def test_codes_of_the_table_are_unique_and_whole():
         (152000, "76008-2", "L/min"),
         (151976, "76248-4", "cm[H2O]"),
         (151973, "76531-3", "cm[H2O]"),
-        (152196, "3150-6", "%"),
+        (152196, "3150-0", "%"),
     ],
 )
 def test_codes(code, loinc, ucum):

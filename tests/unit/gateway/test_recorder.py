@@ -220,9 +220,9 @@ def test_opened_and_closed_without_a_byte_keeps_the_reason_of_the_gap():
 
 def test_half_a_packet_at_the_beginning_is_in_a_gap_of_its_own():
     rig = opened()
-    rig.frame(1.0, api.Samples("pleth", 0, (1, 2)), data=b"half")
+    rig.frame(1.0, api.FrameErrors(0, "length"), api.Samples("pleth", 0, (1, 2)), data=b"half")
     rig.values(1.3, 97)
-    first, _, _, half, gap, readings, _ = rig.close(2)
+    first, _, _, half, gap, readings, *_ = rig.close(2)
     assert (first.event.reason, first.entry.clock) == (GapReason.START, at(0).clock)
     assert (half.raw[0].data, half.waves[0].samples) == (b"half", (1, 2))
     assert gap.event.reason is GapReason.UNREADABLE
@@ -230,9 +230,16 @@ def test_half_a_packet_at_the_beginning_is_in_a_gap_of_its_own():
     assert values_in([readings]) == [97]
 
 
+def test_a_packet_that_was_whole_from_its_first_byte_is_in_no_gap():
+    rig = opened()
+    rig.frame(1.0, api.Samples("pleth", 0, (1, 2)), data=b"first half")
+    rig.values(1.3, 97)
+    assert [entry.event.reason for entry in rig.close(2) if isinstance(entry.event, events.Gap)] == [GapReason.START]
+
+
 def test_after_a_silence_half_a_packet_is_in_a_gap_too():
     rig = settled()
-    rig.frame(30.0, data=b"half")
+    rig.frame(30.0, api.FrameErrors(0, "sync"), data=b"half")
     rig.values(30.4, 97)
     rig.close(31)
     gaps = [(entry.event.reason, entry.event.since) for entry in rig.entries if isinstance(entry.event, events.Gap)]

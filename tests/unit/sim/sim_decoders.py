@@ -113,8 +113,10 @@ def truth(lines: str) -> tuple[list[dict], list[dict]]:
     for item in waves:
         assert item["ordinal"] == at
         at += len(item["samples"])
+    alarms = [item for item in items if "alarm" in item]
+    assert [item["ordinal"] for item in alarms] == list(range(len(alarms)))
     for item in readings:
-        assert set(item) - {"fault"} in (
+        assert set(item) - {"fault", "frozen", "stored", "again", "clock"} in (
             {"device", "ordinal", "time", "signal", "value"},
             {"device", "ordinal", "time", "signal", "absent"},
         )

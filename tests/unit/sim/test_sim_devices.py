@@ -7,7 +7,8 @@ import pytest
 from sim_decoders import DECODERS, truth
 
 from firmware_sim.devices import Contec, Masimo, Nonin
-from firmware_sim.devices.base import Absence, Sensor, always_good
+from firmware_sim.devices.base import Absence, Sensor
+from firmware_sim.devices.clock import Clock
 from firmware_sim.devices.contec import Stored, encode
 from firmware_sim.devices.nonin import encode_frame2, encode_frame7, encode_packet8
 from firmware_sim.emit import emit
@@ -183,9 +184,9 @@ def test_contec_stored_data_can_be_undated_and_have_a_perfusion_index():
 
 
 def test_a_masimo_line():
-    line = said(Masimo(patient(), "0000056661", clock=datetime.fromisoformat("2022-12-31T23:59:59")), SECOND).split(
-        b"\r\n"
-    )
+    line = said(
+        Masimo(patient(), "0000056661", clock=Clock(datetime.fromisoformat("2022-12-31T23:59:59"))), SECOND
+    ).split(b"\r\n")
     pattern = (
         rb"12/31/22 23:59:59 SN=0000056661 SPO2=097% BPM=07\d PI=0[23]\.\d\d% SPCO=--\.-% SPMET=--\.-% DESAT=-- "
         rb"PIDELTA=\+-- ALARM=0000 EXC=000800"
@@ -258,4 +259,4 @@ def test_the_pulse_wave_beats_at_the_pulse():
 
 def test_every_model_is_built():
     for model in MODELS:
-        build(DeviceSpec("d", model), seed="s", serial=None, sensor=always_good, attended=True).advance(0)
+        build(DeviceSpec("d", model), seed="s", serial=None, attended=True).advance(0)
