@@ -37,7 +37,9 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
+class Line:
+    """One line's part of a row: its columns, one number for each record."""
+
     port: str
     driver: str
     mark: Mark | None
@@ -51,13 +53,15 @@ class _Line:
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
+class Row:
+    """What was read in one second. `clean`: whether the run before the one that wrote it stopped on purpose."""
+
     boot_id: bytes
     clean: int
-    lines: tuple[_Line, ...]
+    lines: tuple[Line, ...]
 
 
-def _wrong(line: _Line) -> str | None:
+def _wrong(line: Line) -> str | None:
     count = len(line.what)
     if {len(line.us), len(line.wall), len(line.bound), len(line.length)} != {count}:
         return "its columns are not of one length"
@@ -73,7 +77,7 @@ _MARK = record(
     Mark, _POSITION, null_or(text(1, MAX_CHAIN)), null_or(text(1, 64)), text(0, 256), enum(GapReason), text(0, 256)
 )
 _LINE = record(
-    _Line,
+    Line,
     text(1, 64),
     text(1, 32),
     null_or(_MARK),
@@ -86,7 +90,7 @@ _LINE = record(
     blob(0, MAX_ROW),
     check=_wrong,
 )
-_ROW: Shape[_Row] = record(_Row, blob(16, 16), uint(0, 1), array(_LINE))
+_ROW: Shape[Row] = record(Row, blob(16, 16), uint(0, 1), array(_LINE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +130,7 @@ class Journal:
 
     def step(self) -> Step:
         """What to commit now. Call it under `Chains.together`, with the drafts that are taken at the same time."""
-        lines = {tape: _pack(tape, *news) for tape in self._tapes if (news := tape.take()) is not None}
+        lines = {tape: pack(tape, *news) for tape in self._tapes if (news := tape.take()) is not None}
         open_here = any(line.mark is not None for line in lines.values())
         needed = end = self._end + bool(lines)
         for tape, rows in self._rows.items():
@@ -138,14 +142,14 @@ class Journal:
             needed = min(needed, rows[0][0] if rows else needed)
         if open_here:
             needed = min(needed, end - 1)
-        row = encode(_Row(self._boot_id, int(self._clean), tuple(lines.values()))) if lines else None
+        row = encode(Row(self._boot_id, int(self._clean), tuple(lines.values()))) if lines else None
         if needed == end and row is not None:
             row, needed, end = None, self._end, self._end  # nothing is open anywhere: it would go at once
         self._first, self._end = max(self._first, needed), end
         return Step(self._first, self._end, row)
 
 
-def encode(row: _Row) -> bytes:
+def encode(row: Row) -> bytes:
     """Write a row; deflated where that is shorter."""
     plain = cbor.dumps(_ROW.dump(row))
     squeezer = zlib.compressobj(_LEVEL, zlib.DEFLATED, -15)
@@ -153,7 +157,7 @@ def encode(row: _Row) -> bytes:
     return b"\x01" + squeezed if len(squeezed) < len(plain) else b"\x00" + plain
 
 
-def decode(data: bytes) -> _Row:
+def decode(data: bytes) -> Row:
     """Read a row strictly.
 
     Raises:
@@ -179,7 +183,7 @@ def read(rows: list[bytes]) -> list[Found]:
     Raises:
         MalformedError: a row cannot be read.
     """
-    newest: dict[str, tuple[_Line, bool]] = {}
+    newest: dict[str, tuple[Line, bool]] = {}
     records: dict[str, dict[int, Record]] = {}
     for row in map(decode, rows):
         for line in row.lines:
@@ -194,10 +198,11 @@ def read(rows: list[bytes]) -> list[Found]:
     return found
 
 
-def _pack(tape: Tape, mark: Mark | None, records: list[Record]) -> _Line:
+def pack(tape: Tape, mark: Mark | None, records: list[Record]) -> Line:
+    """A line's part of a row, out of what its tape gave."""
     us = [each.at.mono_us for each in records]
     walls = [each.at.wall_ms - each.at.mono_us // 1000 for each in records]
-    return _Line(
+    return Line(
         tape.port,
         tape.driver,
         mark,
@@ -215,7 +220,7 @@ def _differences(values: list[int]) -> tuple[int, ...]:
     return tuple(value - before for value, before in zip(values, [0, *values], strict=False))
 
 
-def _unpack(line: _Line, boot_id: bytes) -> list[Record]:
+def _unpack(line: Line, boot_id: bytes) -> list[Record]:
     at, found = 0, []
     times = zip(accumulate(line.us), accumulate(line.wall), line.bound, strict=True)
     for n, (what, length, (us, wall, bound)) in enumerate(zip(line.what, line.length, times, strict=True)):
