@@ -23,6 +23,7 @@ from vitaledger.events import Disk
 
 LOW, LOW_OVER = 0.80, 0.78
 RESERVE = 4 * 1024 * 1024
+RESERVE_NAME = "reserve"
 _WAL = 16 * 1024 * 1024  # what the store's write-ahead log may need of the file system
 FULL_DETAIL = "the disk is full"
 
@@ -84,7 +85,7 @@ class Reserve:
     """The file that is given up when the disk is full."""
 
     def __init__(self, directory: Path, size: int) -> None:
-        self._path, self.size = directory / "reserve", size
+        self._path, self.size = directory / RESERVE_NAME, size
 
     def make(self) -> None:
         """Take the room; a disk that has none is for `DiskWatch` to tell."""
@@ -92,9 +93,11 @@ class Reserve:
             if self._path.exists() and self._path.stat().st_size == self.size:
                 return
             with self._path.open("wb") as file:
-                os.posix_fallocate(file.fileno(), 0, self.size)
+                file.write(bytes(self.size))  # of zeros that are written there are blocks on any file system
+                file.flush()
+                os.fsync(file.fileno())
         except OSError as error:
-            if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EOPNOTSUPP, errno.EINVAL, errno.EFBIG}:
+            if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
                 raise
             logger.warning("%s: no room for the reserve: %s", self._path, error.strerror)
             self.release()
@@ -143,3 +146,15 @@ class DiskGuard:
         elif was and not self._watch.full:
             self._reserve.make()
         return told
+
+
+def describe(directory: Path, min_free: int, reusable: int, *, running: bool) -> tuple[str, int]:
+    """For `status`: "ok", "low" or "full …" as it is now, and the free bytes.
+
+    A running gateway without its reserve has stopped the intake.
+    """
+    usage = shutil.disk_usage(directory)
+    space = Space(usage.free, usage.total, reusable)
+    if space.available < min_free or (running and not (directory / RESERVE_NAME).exists()):
+        return "full: the intake is stopped", usage.free
+    return ("low" if space.used > LOW else "ok"), usage.free

@@ -7,9 +7,9 @@ The rule, for each line:
     values          where the device has no wave: every signal that was measured the same for 5 min, of three at least,
                     the perfusion index among them, which varies by its second decimal
 
-From then on readings and samples bear `Quality.STALE`, and one notice says since when; the first sample or value that
-is another ends it. What came before the ten seconds were over stays as it was sealed. A wave with an absence, or with
-frames lost, begins anew. Device values are marked, never changed or left out.
+One notice goes behind the events of a call. From then on readings and samples bear `Quality.STALE`; the first sample
+or value that is another ends it. What came before the ten seconds were over stays as it was sealed. A wave with an
+absence, or with frames lost, begins anew. Device values are marked, never changed or left out.
 """
 
 from collections.abc import Mapping
@@ -44,14 +44,18 @@ class Frozen:
     def judge(self, found: list[Event], now_us: int) -> list[Event]:
         """The events as they are to be recorded."""
         judged: list[Event] = []
+        told: list[Event] = []
         for event in found:
             if isinstance(event, Samples):
-                judged += self._wave(event, now_us)
+                told += self._wave(event, now_us)
             elif isinstance(event, Reading) and event.stored is None:
-                judged += self._reading(event, now_us)
-            else:
-                judged.append(event)
-        return judged
+                told += self._reading(event, now_us)
+            judged.append(_stale(event) if self._still else event)
+        return judged + told
+
+    def stand_still(self) -> None:
+        """It was found so before: nothing moves until something does."""
+        self._still = next(iter(self._needed), "values")
 
     def _wave(self, event: Samples, now_us: int) -> list[Event]:
         handle, samples = event.handle, event.samples
@@ -59,7 +63,7 @@ class Frozen:
         if event.absence is not None:
             self._same.pop(handle, None)
             self._still = ""
-            return [event]
+            return []
         if not event.follows:
             count = 0
         if samples[0] != last or samples.count(samples[0]) != len(samples):
@@ -67,29 +71,33 @@ class Frozen:
             end = next((n for n, each in enumerate(reversed(samples)) if each != samples[-1]), len(samples))
             self._same[handle] = (samples[-1], end)
             self._still = "" if self._still == handle else self._still
-            return [event]
+            return []
         count += len(samples)
         self._same[handle] = (last, count)
-        told = self._begin(handle, f"every sample was {last} for {WAVE_S} s", now_us, count >= self._needed[handle])
-        return [*told, replace(event, quality=event.quality | Quality.STALE) if self._still else event]
+        return self._begin(handle, f"every sample was {last} for {WAVE_S} s", now_us, count >= self._needed[handle])
 
     def _reading(self, event: Reading, now_us: int) -> list[Event]:
-        told: list[Event] = []
-        if event.handle in self._watched:
-            if event.value is None:
-                self._values.pop(event.handle, None)
-                self._since_us, self._still = None, ""
-            elif self._values.get(event.handle) != event.value:
-                self._values[event.handle] = event.value
-                self._since_us, self._still = now_us, ""
-            elif self._since_us is not None and len(self._values) >= _LEAST_SIGNALS:
-                still = now_us - self._since_us >= VALUES_US
-                told = self._begin("values", f"none has moved for {VALUES_US // 60_000_000} min", now_us, still)
-        stale = bool(self._still) and event.value is not None
-        return [*told, replace(event, quality=event.quality | Quality.STALE) if stale else event]
+        if event.handle not in self._watched:
+            return []
+        if event.value is None:
+            self._values.pop(event.handle, None)
+            self._since_us, self._still = None, ""
+        elif self._values.get(event.handle) != event.value:
+            self._values[event.handle] = event.value
+            self._since_us, self._still = now_us, ""
+        elif self._since_us is not None and len(self._values) >= _LEAST_SIGNALS:
+            still = now_us - self._since_us >= VALUES_US
+            return self._begin("values", f"none has moved for {VALUES_US // 60_000_000} min", now_us, still)
+        return []
 
     def _begin(self, what: str, how: str, now_us: int, still: bool) -> list[Event]:  # noqa: FBT001
         if not still or self._still:
             return []
         self._still = what
         return [Notice(now_us, f"{what}: {how} while a sensor is said to be on: marked stale")]
+
+
+def _stale(event: Event) -> Event:
+    if isinstance(event, Samples) or (isinstance(event, Reading) and event.stored is None and event.value is not None):
+        return replace(event, quality=event.quality | Quality.STALE)
+    return event

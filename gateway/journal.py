@@ -72,7 +72,7 @@ def _wrong(line: Line) -> str | None:
     return None
 
 
-_POSITION = record(Position, uint(), uint(), uint(0, 1))
+_POSITION = record(Position, uint(), uint(), uint(0, 1), uint(0, 1))
 _MARK = record(
     Mark, _POSITION, null_or(text(1, MAX_CHAIN)), null_or(text(1, 64)), text(0, 256), enum(GapReason), text(0, 256)
 )

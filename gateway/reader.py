@@ -141,6 +141,11 @@ class Rows:
             yield from page
             above = page[-1].size
 
+    @property
+    def reusable(self) -> int:
+        """Bytes in the store's file that were freed and will be used again."""
+        return int(self._db.execute("PRAGMA freelist_count").fetchone()[0]) * schema.PAGE_SIZE
+
     def journal(self) -> list[tuple[int, bytes]]:
         """(number, row) of the journal, in order; none in a store that an earlier version made and left."""
         if schema.version(self._db) < schema.JOURNAL_VERSION:

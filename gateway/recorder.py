@@ -39,7 +39,7 @@ from vitaledger import events
 from vitaledger.content import Context, Series, StoredRows, Values
 from vitaledger.entry import Clock, Kind
 from vitaledger.errors import MisuseError
-from vitaledger.marks import Direction, GapReason, Provenance
+from vitaledger.marks import Direction, GapReason, Provenance, Quality
 
 __all__ = ["Limits", "Recorder", "Subject"]
 
@@ -104,14 +104,15 @@ class Recorder:
         self._tape.follow(self.mark)
         self._record, self._taken = -1, 0  # the last record, and how many events of it were taken
         self._put = self._put_before = Position(0, 0, 0)  # up to where all was put; and before it was in doubt whose
-        self._silence = ""
+        self._silence, self._stale = "", 0
 
     # What happens on the line
 
     def opened(self, now: Instant) -> None:
         """The line stands. Nothing is known of who is on it."""
         self._up, self._looked = True, now
-        self._record, self._taken, self._silence = self._tape.add(What.OPENED, now, b""), 0, ""
+        self._record, self._taken = self._tape.add(What.OPENED, now, b""), 0
+        self._silence, self._stale = "", 0
         self._forget()
         self._put, self._put_before = Position(self._record, 0, 1), Position(self._record, 0, 0)
         self._half, self._torn = now, False
@@ -205,6 +206,8 @@ class Recorder:
             elif whole and self._half is not None and self._torn and self._quiet.heard_before(now):
                 self._gap(now, self._half.clock, "it began in the middle of a frame or packet")
             self._half = None if whole else self._half
+            if isinstance(event, api.Reading | api.Samples):
+                self._stale = int(Quality.STALE in event.quality)
             self._good(event, now)
 
     def _gap(self, now: Instant, since: Clock | None, detail: str) -> None:
@@ -266,7 +269,7 @@ class Recorder:
 
     def _note_put(self) -> None:
         if self._live is None and self._memory is None:
-            self._put = Position(max(0, self._record), self._taken, int(not self._unplaced))
+            self._put = Position(max(0, self._record), self._taken, int(not self._unplaced), self._stale)
 
     def resume(self, mark: Mark, now: Instant) -> None:
         """Go on where another recorder stood; what follows is told as it was told to that one.
@@ -274,7 +277,7 @@ class Recorder:
         Call `opened` behind it where that was what the other one had not put yet.
         """
         self._to.resume(mark, now)
-        self._up, self._looked = True, now
+        self._up, self._looked, self._stale = True, now, mark.position.stale
         self._quiet.opened(now)
 
     def prime(self, found: Sequence[api.Event]) -> None:

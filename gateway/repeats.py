@@ -9,9 +9,9 @@ A dump ends with a row whose ordinal does not follow, with anything else that th
 without a row. Raw bytes are always recorded: leaving out concerns the readings made of them. A notice says how many
 were left out.
 
-Bounds: 131,072 readings (a day of a finger oximeter is 86,400 rows), the oldest forgotten first, 1,024 held back.
-What is forgotten, and what was sent before the gateway started, is recorded a second time: provenance, device time and
-ordinal tell a reader so. Rather twice than not at all.
+Bounds: 131,072 readings (a day of a finger oximeter is 86,400 rows), the oldest forgotten first; 65,536 held back (nine
+hours of two values a second). What is forgotten, and what was sent before the gateway started, is recorded a second
+time: provenance, device time and ordinal tell a reader so. Rather twice than not at all.
 """
 
 from hashlib import blake2b
@@ -19,7 +19,7 @@ from hashlib import blake2b
 from gateway.drivers.api import Event, Notice, Reading
 
 MAX_KNOWN = 131_072
-MAX_HELD = 1024
+MAX_HELD = 65_536
 END_US = 2_000_000
 
 
@@ -42,18 +42,21 @@ class Repeats:
         if not self._prefix and not self._left_out and not any(isinstance(e, Reading) and e.stored for e in found):
             return found
         judged: list[Event] = []
+        ended = not found and now_us - self._last_us >= END_US
         for event in found:
             if not isinstance(event, Reading) or event.stored is None:
-                judged += self._end(now_us)
+                judged += self._end_dump()
                 judged.append(event)
+                ended = True
             elif event.stored.device_time is not None:
-                judged += self._end_dump(now_us)
+                judged += self._end_dump()
                 self._last_us = now_us
                 judged += self._by_place(event)
             else:
                 judged += self._by_content(event, now_us)
-        if not found and now_us - self._last_us >= END_US:
-            judged += self._end(now_us)
+        if ended:
+            judged += self._end_dump()
+            judged += self._tell(now_us)
         return judged
 
     def _by_place(self, event: Reading) -> list[Event]:
@@ -68,7 +71,7 @@ class Repeats:
 
     def _by_content(self, event: Reading, now_us: int) -> list[Event]:
         ordinal = event.stored.ordinal if event.stored is not None else 0
-        judged = self._end_dump(now_us) if ordinal < self._ordinal else []
+        judged = self._end_dump() if ordinal < self._ordinal else []
         if not self._prefix:
             self._held = []
         self._ordinal, self._last_us = ordinal, now_us
@@ -86,9 +89,8 @@ class Repeats:
             _remember(self._prefixes, prefix, self._most)
         return [*judged, *held]
 
-    def _end_dump(self, now_us: int) -> list[Event]:
+    def _end_dump(self) -> list[Event]:
         """The undated dump is over."""
-        del now_us
         held, prefix = self._held or [], self._prefix
         self._prefix, self._ordinal, self._held = b"", -1, None
         if not prefix:
@@ -99,14 +101,10 @@ class Repeats:
         _remember(self._ends, prefix, self._most)
         return list(held)
 
-    def _end(self, now_us: int) -> list[Event]:
-        """Something else came, or nothing more: tell what was left out."""
-        judged = self._end_dump(now_us)
-        if self._left_out:
-            text = f"{self._left_out} stored readings were sent again and are not recorded twice"
-            judged.append(Notice(now_us, text))
-            self._left_out = 0
-        return judged
+    def _tell(self, now_us: int) -> list[Event]:
+        """Something else came, or nothing more: what was left out, behind the events of the call."""
+        count, self._left_out = self._left_out, 0
+        return [Notice(now_us, f"{count} stored readings were sent again and are not recorded twice")] if count else []
 
 
 def _what(event: Reading) -> str:

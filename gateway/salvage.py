@@ -98,6 +98,8 @@ def _replay(line: Found, chains: Chains, wired: Wired | None, limits: Limits) ->
         elif each.number >= position.number:
             resumed = True
             recorder.resume(mark, each.at)
+            if position.stale:
+                source.stand_still()
         _feed(each, position, source, recorder)
     recorder.cut()
 
@@ -136,6 +138,9 @@ class _Mute:
 
     def opened(self, now_us: int) -> None:
         del now_us
+
+    def stand_still(self) -> None:
+        return
 
     def receive(self, data: bytes, now_us: int) -> list[Event]:
         del data, now_us

@@ -24,6 +24,10 @@ class Source:
         self._driver.opened(now_us)
         self._frozen.reset()
 
+    def stand_still(self) -> None:
+        """The device's values had been found frozen before the bytes that come now."""
+        self._frozen.stand_still()
+
     def receive(self, data: bytes, now_us: int) -> list[Event]:
         """Bytes came from the device."""
         return self._judge(self._driver.receive(data, now_us), now_us)

@@ -156,7 +156,7 @@ class Store:
     def reusable(self) -> int:
         """Bytes in the store's file that were freed and will be used again."""
         with self._guard, _translated():
-            return int(self._db.execute("PRAGMA freelist_count").fetchone()[0]) * schema.PAGE_SIZE
+            return self._rows.reusable
 
     def heads(self) -> Mapping[str, ChainHead]:
         """Every micro-chain's head as of the last commit."""

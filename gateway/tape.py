@@ -44,11 +44,15 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Everything before record `number` was put, of it the first `events` events, and its bytes where `placed`."""
+    """Everything before record `number` was put, of it the first `events` events, and its bytes where `placed`.
+
+    `stale`: whether the device's values were found frozen there, which takes longer to see than the journal reaches.
+    """
 
     number: int
     events: int
     placed: int
+    stale: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -98,9 +99,8 @@ def test_from_some_moment_on_nothing_can_be_written(fast_path, operations, mode)
         for at in range(0, operations, 3):
             path, published = fast_path / "s", []
             layer.arm(at, mode, "EIO", on=True)
-            with pytest.raises(StoreError):
+            with suppress(StoreError):  # where only closing fails, it ends well
                 work(path, published)
-                raise StoreError("only closing failed")
             layer.disarm()
             check(path, published)
             shutil.rmtree(path)

@@ -4,9 +4,9 @@ It wraps the methods of SQLite's own file layer in this process, so that the pro
 """
 
 import ctypes
-import ctypes.util
 import sqlite3
 from contextlib import contextmanager
+from pathlib import Path
 
 _POINTER, _INT, _INT64, _NAME = ctypes.c_void_p, ctypes.c_int, ctypes.c_int64, ctypes.c_char_p
 OK, FULL = 0, 13
@@ -79,20 +79,16 @@ class Faults:
 
 def library():
     """The library that the sqlite3 module runs on; None where it is not shared, so that nothing can be put under it."""
-    import _sqlite3
-
-    name = ctypes.util.find_library("sqlite3")
     try:
-        with open("/proc/self/maps") as maps:
-            loaded = {line.split()[-1] for line in maps if "libsqlite3" in line}
+        maps = Path("/proc/self/maps").read_text().splitlines()
     except OSError:
         return None
-    if not loaded or name is None:
+    loaded = {line.split()[-1] for line in maps if "libsqlite3" in line}
+    if not loaded:
         return None
-    found = ctypes.CDLL(sorted(loaded)[0])
+    found = ctypes.CDLL(min(loaded))
     found.sqlite3_libversion.restype = _NAME
-    same = found.sqlite3_libversion().decode() == sqlite3.sqlite_version
-    return found if same and _sqlite3 is not None else None
+    return found if found.sqlite3_libversion().decode() == sqlite3.sqlite_version else None
 
 
 @contextmanager
