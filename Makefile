@@ -3,13 +3,18 @@ PYTHON ?= python3
 BIN    := .venv/bin
 WORKERS ?= auto
 
-.PHONY: demo test check format docs lock clean
+
+.PHONY: demo test fault check bench format docs lock clean
 
 demo: .venv/ready
 	$(BIN)/vitaledger demo
 
 test: .venv/ready
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal $(ARGS)
+
+# Kills, stops and broken lines by a seeded plan, and every value held against the truth.
+fault: .venv/ready
+	$(BIN)/python -m tests.e2e.fault_bench $(ARGS)
 
 check: .venv/ready
 	$(BIN)/ruff check

@@ -7,9 +7,12 @@ network thread that died while it seemed connected. With protocol "auto" the ver
 taken.
 """
 
+import contextlib
 import logging
+import socket
 import ssl
 import threading
+import time
 from itertools import cycle
 from typing import Any
 
@@ -27,6 +30,9 @@ CLIENT_ID = "vitaledger-collector"
 CONNECT_TIMEOUT_S = 5.0
 MAX_BACKOFF_S = 30.0
 KEEPALIVE_S = 15
+SILENT_S = 3.0 * KEEPALIVE_S
+STOP_S = 3.0
+MAX_IN_FLIGHT, MAX_QUEUED = 256, 4096  # of paho's own
 MAX_PAYLOAD = 256 * 1024  # far above what is ever taken: what is larger is not even answered
 _VERSIONS = {"5": MQTTProtocolVersion.MQTTv5, "3.1.1": MQTTProtocolVersion.MQTTv311}
 
@@ -41,7 +47,9 @@ class Link:
         self._stop = threading.Event()
         self._up = threading.Event()
         self._down = threading.Event()
-        self._thread = threading.Thread(target=self._supervise, name="mqtt-supervisor", daemon=True)
+        self._thread = self._make_thread()
+        self._network = time.monotonic()  # when paho's thread last did something
+        self.came_round = time.monotonic()
         self._password = _password(config)
         self._tls = _tls(config)
 
@@ -50,8 +58,24 @@ class Link:
         """Whether the broker has taken our subscription's connection."""
         return self._up.is_set() and not self._down.is_set()
 
+    @property
+    def alive(self) -> bool:
+        """Whether the thread that connects lives."""
+        return self._thread.is_alive()
+
+    def _make_thread(self) -> threading.Thread:
+        return threading.Thread(target=self._supervise, name="mqtt-supervisor", daemon=True)
+
     def start(self) -> None:
         """Begin to connect."""
+        self._thread.start()
+
+    def restart(self) -> None:
+        """Begin again after the thread has ended."""
+        self._down.set()
+        self._client = None
+        self.came_round = time.monotonic()
+        self._thread = self._make_thread()
         self._thread.start()
 
     def stop(self) -> None:
@@ -71,6 +95,7 @@ class Link:
         versions = cycle(list(_VERSIONS.values()) if wanted == "auto" else [_VERSIONS[wanted]])
         version, backoff = next(versions), 0.25
         while not self._stop.is_set():
+            self.came_round = time.monotonic()
             try:
                 was_up = self._attempt(version)
             except (OSError, ValueError) as error:  # ValueError: paho refuses options
@@ -83,6 +108,8 @@ class Link:
 
     def _attempt(self, version: MQTTProtocolVersion) -> bool:
         """One connection, from beginning to end; whether the broker ever took it."""
+        if not _answers(self._config.mqtt.host, self._config.mqtt.port):
+            raise OSError(f"no answer to its name in {CONNECT_TIMEOUT_S:.0f} s")
         client = self._make(version)
         self._up.clear()
         self._down.clear()
@@ -95,13 +122,20 @@ class Link:
             self._down.set()
         if not self._wait_up():
             self._down.set()
+        self._network = time.monotonic()
         while not self._down.wait(1.0):
+            self.came_round = time.monotonic()
+            if self.came_round - self._network > SILENT_S:
+                _log.error("the network thread has stood still for %.0f s", SILENT_S)
+                self._down.set()
             if network and not any(thread.is_alive() for thread in network):
                 _log.error("the network thread died")
                 self._down.set()
         self._client = None
         client.disconnect()
-        client.loop_stop()
+        ending = threading.Thread(target=client.loop_stop, daemon=True)
+        ending.start()
+        ending.join(STOP_S)  # a network thread that hangs is left behind
         return self._up.is_set()
 
     def _wait_up(self) -> bool:
@@ -123,8 +157,8 @@ class Link:
             **clean,  # type: ignore[arg-type]
         )
         client.connect_timeout = CONNECT_TIMEOUT_S
-        client.max_inflight_messages_set(256)
-        client.max_queued_messages_set(4096)
+        client.max_inflight_messages_set(MAX_IN_FLIGHT)
+        client.max_queued_messages_set(MAX_QUEUED)
         if options.user is not None:
             client.username_pw_set(options.user, self._password)
         if self._tls is not None:
@@ -132,6 +166,7 @@ class Link:
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
+        client.on_log = self._on_log
         return client
 
     # -- called by paho's thread: whatever these raise would end it ---------------------------------------------------
@@ -153,6 +188,11 @@ class Link:
             _log.warning("connection to the broker lost: %s", reason)
         self._down.set()
 
+    def _on_log(self, _client: paho.Client, _data: Any, _level: int, _text: str) -> None:  # noqa: ANN401
+        # paho tells each packet, a ping at least every 15 s. One that we publish is told from our own threads.
+        if threading.current_thread().name.startswith("paho"):
+            self._network = time.monotonic()
+
     def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:  # noqa: ANN401
         try:
             gateway, name = parse_topic(message.topic)
@@ -160,6 +200,19 @@ class Link:
             return
         if len(message.payload) <= MAX_PAYLOAD:
             self._inbox.put(Message(gateway, name, bytes(message.payload)))
+
+
+def _answers(host: str, port: int) -> bool:
+    """Whether the resolver says anything in time: it may hold its caller for longer than a watchdog waits."""
+
+    def ask() -> None:
+        with contextlib.suppress(OSError, UnicodeError):
+            socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(CONNECT_TIMEOUT_S)
+    return not asking.is_alive()
 
 
 def _clean(version: MQTTProtocolVersion) -> dict[str, Any]:

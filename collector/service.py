@@ -7,11 +7,12 @@ step that fails is logged and repeated without the gateway that it failed on, wh
 import logging
 import os
 import signal
-import socket
+import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
-from pathlib import Path
+from functools import partial
 
 from collector.config import Config
 from collector.enrolment import enroll, init, open_ledger
@@ -19,6 +20,7 @@ from collector.inbox import Inbox
 from collector.ingest import Message, Publish, Step
 from collector.mqtt import Link
 from collector.reader import Reader
+from collector.watchdog import Watchdog, notify
 from collector.web.app import Health, create_app
 from collector.web.server import Server
 
@@ -28,6 +30,8 @@ _log = logging.getLogger(__name__)
 PORT_FILE = "http-port"
 STALLED_S = 30.0
 IDLE_S = 1.0
+LOOK_S = 0.5
+STOP_S = 15.0  # more than a step takes on a slow disk
 
 
 class Worker:
@@ -39,8 +43,27 @@ class Worker:
         self._publish = publish
         self._step_s = step_s
         self._stop = threading.Event()
+        self._thread = threading.Thread(target=self.run, name="ingest", daemon=True)
         self.came_round = time.monotonic()
         self.stepped: float | None = None
+
+    @property
+    def alive(self) -> bool:
+        """Whether its thread lives."""
+        return self._thread.is_alive()
+
+    @property
+    def ident(self) -> int | None:
+        """The number of its thread."""
+        return self._thread.ident
+
+    def start(self) -> None:
+        """Begin to work."""
+        self._thread.start()
+
+    def join(self, timeout: float) -> None:
+        """Wait for the end of the thread."""
+        self._thread.join(timeout)
 
     def stop(self) -> None:
         """Finish the step under way, and return from `run`."""
@@ -107,23 +130,37 @@ def run(config: Config, *, ready: Callable[[int], None] | None = None, stop: thr
     worker = Worker(step, inbox, link.publish, config.ledger.step_ms / 1000)
     reader = Reader.open(config.store_path)
     server = Server(create_app(reader, lambda: _health(step, worker, link)), config.http.host, config.http.port)
-    ingest = threading.Thread(target=worker.run, name="ingest")
-    ingest.start()
+    worker.start()
     server.start()
     link.start()
     _announce(config, server.port)
     if ready is not None:
         ready(server.port)
-    while not stop.wait(0.5) and ingest.is_alive() and server.alive:
-        pass
-    clean = stop.is_set()
+    watchdog = Watchdog(
+        worker, link, web=lambda: server.alive, clock=time.monotonic, feed=partial(notify, "WATCHDOG=1")
+    )
+    trouble = None
+    while trouble is None and not stop.wait(LOOK_S):
+        trouble = watchdog.look()
+    notify("STOPPING=1")
+    if trouble is not None:
+        _log.critical("%s: this process ends, to be started again", trouble)
     link.stop()
     worker.stop()
-    ingest.join()
+    worker.join(STOP_S)
+    if worker.alive:
+        _log.critical("the ledger's thread does not end: what it had begun is not in the ledger\n%s", _stack(worker))
+        logging.shutdown()
+        os._exit(1)
     server.stop()
     reader.close()
     store.close()
-    return 0 if clean else 1
+    return 0 if trouble is None else 1
+
+
+def _stack(worker: Worker) -> str:
+    frame = sys._current_frames().get(worker.ident or 0)  # noqa: SLF001  the documented way to see it
+    return "".join(traceback.format_stack(frame))
 
 
 def _health(step: Step, worker: Worker, link: Link) -> Health:
@@ -146,11 +183,4 @@ def _announce(config: Config, port: int) -> None:
     temporary = config.state_dir / f"{PORT_FILE}.new"
     temporary.write_text(f"{port}\n", "ascii")
     temporary.replace(config.state_dir / PORT_FILE)
-    notify = os.environ.get("NOTIFY_SOCKET")
-    if notify:
-        name = "\0" + notify[1:] if notify.startswith("@") else notify
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
-            try:
-                line.sendto(b"READY=1", name)
-            except OSError as error:
-                _log.warning("%s: cannot tell systemd that we are ready: %s", Path(notify), error)
+    notify("READY=1")

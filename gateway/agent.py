@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.metadata import version
 
-from gateway import keys, service
+from gateway import keys, last_words, service
 from gateway.chains import Chains
 from gateway.clock import ClockWatch, SystemClock
 from gateway.config import Config, PortConfig
@@ -41,6 +41,7 @@ from gateway.recorder import Limits
 from gateway.salvage import Salvaged, Wired, salvage
 from gateway.store import DraftError, Store
 from gateway.uplink import Progress, Uplink
+from gateway.watchdog import Watchdog
 from vitaledger import events
 from vitaledger.entry import GATEWAY_CHAIN, Kind, parse_leaf
 from vitaledger.errors import MisuseError, VitaledgerError
@@ -50,7 +51,6 @@ from vitaledger.messages import Health, Status
 COMMIT_S = 1.0
 HEADS_S = 60.0
 PRUNE_S = 10.0
-DEAD_S = 60.0  # a thread that stood still for so long ends the process
 LINES_STOP_S = 8.0  # more than opening a TCP line may take
 _DAY_MS = 86_400_000
 
@@ -172,23 +172,34 @@ class Agent:
             status=self._status,
             health=self._health,
         )
+        self._watchdog = Watchdog(
+            self._lines,
+            self._link,
+            clock=time.monotonic,
+            stalled=partial(last_words.end, config.state),
+            feed=partial(service.notify, "WATCHDOG=1"),
+        )
 
     def run(self, stop: threading.Event, ready: Callable[[], object] | None) -> int:
         """See the module's docstring."""
         try:
             self._begin()
+            last_words.forget(self._config.state)
             for line in self._lines:
                 line.start()
             self._link.start()
             service.notify("READY=1")
             if ready is not None:
                 ready()
+            self._watchdog.start()
             failure = self._work(stop)
+            self._watchdog.stop()
             service.notify("STOPPING=1")
             self._stop_lines()
             drafts, step = self._take()
             self._commit([*drafts, *self._ending(failure)], step)
         except VitaledgerError as error:
+            self._watchdog.stop()
             logger.critical("the log cannot be written, this process ends: %s", error)
             self._stop_lines()
             self._link.stop()
@@ -221,9 +232,11 @@ class Agent:
         detail = "first start" if first else "" if clean_stop else "the run before did not stop cleanly"
         empty = Step(self._store.journal_end, self._store.journal_end, None)
         step = None if first else empty
+        told = last_words.read(self._config.state)
         after = [
             *self._look_at_disk(),
             self._own(events.Config(self._config.digest)),
+            *([self._own(events.Incident("before", clean(told, 256)))] if told else []),
             self._own(events.Heads((), None)),
         ]
 
@@ -281,18 +294,9 @@ class Agent:
                 prune_at = now + PRUNE_S
                 before_ms = self._clock.now().wall_ms - round(self._config.record.retention_days * _DAY_MS)
                 self._store.prune(self._store.custody, before_ms)
-            if (failure := self._failure(now)) is not None:
+            if (failure := self._watchdog.came_round()) is not None:
                 logger.critical("%s: this process ends, to be started again", failure)
                 return failure
-            service.notify("WATCHDOG=1")
-        return None
-
-    def _failure(self, now: float) -> str | None:
-        dead = [line.name for line in self._lines if not line.alive]
-        if dead:
-            return f"the thread of line {dead[0]} has ended"
-        if now - self._link.last_progress > DEAD_S:
-            return f"the uplink has stood still for {DEAD_S:.0f} s"
         return None
 
     def _take(self) -> tuple[list[Draft], Step]:

@@ -15,6 +15,7 @@ from gateway.clock import Clock
 from gateway.disk import FULL_DETAIL, DiskGuard
 from gateway.draft import Draft
 from gateway.drivers.api import Driver
+from gateway.held import HeldPort, Life, RevokedError
 from gateway.identity import clean
 from gateway.placement import Subject
 from gateway.port import Backoff, LineGoneError, Port
@@ -65,10 +66,27 @@ class Line:
         self._stop = threading.Event()
         self._backoff = Backoff()
         self._complained = ""
-        self._thread = threading.Thread(target=self._run, name=f"line {name}", daemon=True)
+        self._received = 0  # by the runs before this one
+        self._given_up: list[tuple[float, threading.Thread]] = []
+        self._life = Life()
+        self._thread = self._make_thread((GapReason.UNPLUGGED, ""))
+
+    def _make_thread(self, after: tuple[GapReason, str]) -> threading.Thread:
+        return threading.Thread(target=self._run, args=(self._life, after), name=f"line {self.name}", daemon=True)
 
     def start(self) -> None:
         """Begin to follow the line."""
+        self._thread.start()
+
+    def restart(self, detail: str) -> None:
+        """Give up the thread, which has ended or got stuck, and follow the line with another one."""
+        self._life.revoked = True
+        if self._thread.is_alive():
+            self._given_up.append((time.monotonic(), self._thread))
+        self._received += self._life.received
+        after = self._failed(detail)
+        self._life = Life()
+        self._thread = self._make_thread(after)
         self._thread.start()
 
     def ask_to_stop(self) -> None:
@@ -85,33 +103,68 @@ class Line:
         """Whether the thread lives."""
         return self._thread.is_alive()
 
-    def _run(self) -> None:
-        after = (GapReason.UNPLUGGED, "")
+    @property
+    def came_round(self) -> float:
+        """When the thread last got something done, by time.monotonic."""
+        return self._life.came_round
+
+    @property
+    def given_up(self) -> float | None:
+        """Since when a thread that was given up is stuck; None where none is."""
+        self._given_up = [(since, thread) for since, thread in self._given_up if thread.is_alive()]
+        return self._given_up[0][0] if self._given_up else None
+
+    @property
+    def received(self) -> int:
+        """Bytes that came, since the start."""
+        return self._received + self._life.received
+
+    def _run(self, life: Life, after: tuple[GapReason, str]) -> None:
         while not self._stop.is_set():
             try:
-                self._follow(after)
+                self._follow(life, after)
+            except RevokedError:
+                return  # another thread follows the line by now
             except Exception as error:  # the outermost loop of this line
+                if life.revoked:
+                    return
                 logger.exception("line %s failed and is started again", self.name)
-                detail = clean(f"{type(error).__name__}: {error}", 256)
-                after = (GapReason.CRASH, detail)
-                with self._chains.together():
-                    self._tape.drop()
-                    self._chains.release(self.name)
-                incident = Incident(clean(f"line {self.name}", 32), detail)
-                now = self._clock.now()
-                self._chains.put(self.name, Draft(Kind.GATEWAY_EVENT, GATEWAY_CHAIN, now, event=incident))
+                after = self._failed(clean(f"{type(error).__name__}: {error}", 256))
                 self._stop.wait(self._backoff.failed())
 
-    def _follow(self, after: tuple[GapReason, str]) -> None:
+    def _failed(self, detail: str) -> tuple[GapReason, str]:
+        """Seal the incident; what was open is lost inside the gap that is answered."""
+        with self._chains.together():
+            self._tape.drop()
+            self._chains.release(self.name)
+        incident = Incident(clean(f"line {self.name}", 32), detail)
+        now = self._clock.now()
+        self._chains.put(self.name, Draft(Kind.GATEWAY_EVENT, GATEWAY_CHAIN, now, event=incident))
+        return GapReason.CRASH, detail
+
+    def _open(self, driver: Driver, life: Life) -> HeldPort:
+        life.check()
+        port = self._open_port(driver)
+        try:
+            life.check()
+        except RevokedError:
+            port.close()
+            raise
+        return HeldPort(port, life)
+
+    def _follow(self, life: Life, after: tuple[GapReason, str]) -> None:
         driver = self._make_driver()
-        source = Source(driver, self._repeats)
-        recorder = Recorder(self._describe(driver), self._chains, self._limits, after, self._tape)
+        source, subject = Source(driver, self._repeats), self._describe(driver)
+        life.check()
+        with self._chains.together():
+            recorder = Recorder(subject, self._chains, self._limits, after, self._tape)
         while not self._stop.is_set():
             try:
-                with self._open_port(driver) as port:
+                with self._open(driver, life) as port:
                     self._complain("")
                     self._attend(port, source, recorder)
             except LineGoneError as gone:
+                life.check()
                 self._complain(str(gone))
                 self._close(recorder, GapReason.UNPLUGGED, str(gone))
                 self._wait(self._backoff.failed())
@@ -130,7 +183,7 @@ class Line:
         with self._chains.together():
             recorder.closed(reason, detail)
 
-    def _attend(self, port: Port, source: Source, recorder: Recorder) -> None:
+    def _attend(self, port: HeldPort, source: Source, recorder: Recorder) -> None:
         self._begin(port, source, recorder)
         while not self._stop.is_set():
             if self._disk is not None and self._disk.stopped:
@@ -141,13 +194,16 @@ class Line:
             if data:
                 self._backoff.worked()
                 now = self._clock.now()
+                found = source.receive(data, now.mono_us)  # not under the lock: a driver may get stuck
+                port.check()
                 with self._chains.together():
                     recorder.chunk(Direction.RECEIVED, data, now)
-                    recorder.events(source.receive(data, now.mono_us), now)
+                    recorder.events(found, now)
                 self._send(port, source, recorder)
             now = self._clock.now()
+            found = source.tick(now.mono_us)
+            port.check()
             with self._chains.together():
-                found = source.tick(now.mono_us)
                 if found:
                     recorder.events(found, now)
                 recorder.tick(now)
@@ -155,7 +211,7 @@ class Line:
             if data:
                 self._stop.wait(GATHER_S)
 
-    def _begin(self, port: Port, source: Source, recorder: Recorder) -> None:
+    def _begin(self, port: HeldPort, source: Source, recorder: Recorder) -> None:
         if self._stop.is_set() or (self._disk is not None and self._disk.stopped):
             return
         now = self._clock.now()
@@ -164,12 +220,12 @@ class Line:
             recorder.opened(now)
         self._send(port, source, recorder)
 
-    def _drop(self, port: Port, recorder: Recorder, disk: DiskGuard) -> None:
+    def _drop(self, port: HeldPort, recorder: Recorder, disk: DiskGuard) -> None:
         """Count what comes until there is room for it again."""
         while disk.stopped and not self._stop.is_set():
             recorder.missed(len(port.read(READ_S)))
 
-    def _send(self, port: Port, source: Source, recorder: Recorder) -> None:
+    def _send(self, port: HeldPort, source: Source, recorder: Recorder) -> None:
         data = source.to_send(self._clock.now().mono_us)
         if data:
             port.write(data)

@@ -27,6 +27,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersi
 
 from gateway.config import MqttConfig
 from gateway.receipts import VerifiedReceipt
+from gateway.resolve import bounded, resolves
 from gateway.uplink import Action, Alarm, Progress, Publish, SaveReceipt, Uplink
 from vitaledger import messages
 from vitaledger.errors import MalformedError, VitaledgerError
@@ -40,7 +41,10 @@ TICK_S = 0.25
 HEALTH_S = 10.0
 DEAD_S = 30.0
 MIN_DELAY_S, MAX_DELAY_S = 0.5, 10.0
-_INBOX = 1024
+STOP_S = 3.0
+INBOX = 256  # answers; the collector has at most one for each message in flight, and a few beside
+MAX_PAYLOAD = 3 * messages.MAX_MESSAGE  # more than any answer has
+MAX_IN_FLIGHT, MAX_QUEUED = 32, 64  # of paho's own
 _PROTOCOLS = {
     "auto": (MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311),
     "5": (MQTTProtocolVersion.MQTTv5,),
@@ -88,10 +92,11 @@ class Link:
         self._sealed = threading.Event()
         self._line: _Line | None = None
         self._protocols = list(_PROTOCOLS[settings.protocol])
-        self._thread = threading.Thread(target=self._work, name="uplink", daemon=True)
+        self._thread = self._make_thread()
         self._progress = uplink.progress()
         self._last_progress = clock()
         self._last_alarm = ""
+        self._dropped = 0
         self.problem: str | None = None
 
     @property
@@ -110,8 +115,30 @@ class Link:
         """How far the uplink is."""
         return self._progress
 
+    @property
+    def alive(self) -> bool:
+        """Whether the thread lives."""
+        return self._thread.is_alive()
+
+    @property
+    def dropped(self) -> int:
+        """Messages of the collector that found the queue full, since the start: they come again."""
+        line = self._line
+        return self._dropped + (line.dropped if line is not None else 0)
+
+    def _make_thread(self) -> threading.Thread:
+        return threading.Thread(target=self._work, name="uplink", daemon=True)
+
     def start(self) -> None:
         """Begin to connect, and go on for ever."""
+        self._thread.start()
+
+    def restart(self, detail: str) -> None:
+        """Begin again after the thread has ended; what was in flight counts as not sent."""
+        _log.error("the uplink is begun again: %s", detail)
+        self._alarm(f"the uplink is begun again: {detail}")
+        self._last_progress = self._clock()
+        self._thread = self._make_thread()
         self._thread.start()
 
     def stop(self, timeout: float = CONNECT_S + 2) -> None:
@@ -165,6 +192,7 @@ class Link:
             self._pump(line)
         finally:
             self._line = None
+            self._dropped += line.dropped
             with contextlib.suppress(LineError):
                 self._do(line, self._uplink.disconnected(self._clock()))
             line.close(STATUS.encode(replace(self._status(), online=0)) if self._stop.is_set() else None)
@@ -240,9 +268,11 @@ class _Line:
         self.ready = threading.Event()
         self.lost = threading.Event()
         self.alive = time.monotonic()
+        self.dropped = 0
+        self._owner = threading.get_ident()
         self._settings = settings
         self._gateway = gateway
-        self._inbox: queue.Queue[tuple[str, bytes] | None] = queue.Queue(_INBOX)
+        self._inbox: queue.Queue[tuple[str, bytes] | None] = queue.Queue(INBOX)
         self._client = self._make(protocol, will)
 
     def _make(self, protocol: MQTTProtocolVersion, will: bytes) -> paho.Client:
@@ -255,8 +285,8 @@ class _Line:
             reconnect_on_failure=False,
         )
         made.connect_timeout = CONNECT_S
-        made.max_inflight_messages_set(32)
-        made.max_queued_messages_set(64)
+        made.max_inflight_messages_set(MAX_IN_FLIGHT)
+        made.max_queued_messages_set(MAX_QUEUED)
         made.will_set(messages.topic(self._gateway, "up/status"), will, qos=1, retain=True)
         try:
             if settings.user is not None:
@@ -275,6 +305,8 @@ class _Line:
 
     def open(self) -> None:
         """Connect, and let paho's thread run."""
+        if resolves(self._settings.host, self._settings.port, CONNECT_S) is None:
+            raise LineError(f"broker {self.where}: no answer to its name in {CONNECT_S:.0f} s")
         try:
             self._client.connect(self._settings.host, self._settings.port, KEEPALIVE_S)
         except (OSError, ValueError) as error:
@@ -288,7 +320,8 @@ class _Line:
             with contextlib.suppress(RuntimeError, ValueError):
                 sent.wait_for_publish(1.0)
         self._client.disconnect()
-        self._client.loop_stop()
+        if not bounded(self._client.loop_stop, STOP_S):
+            _log.error("broker %s: the network thread does not end, and is left behind", self.where)
 
     def publish(self, message: Publish) -> None:
         """Hand a message to paho. That it arrives is for the collector to say."""
@@ -300,8 +333,10 @@ class _Line:
 
     def put(self, message: tuple[str, bytes] | None) -> None:
         """Queue what came. When the queue is full it is dropped: only an answer that is handled counts."""
-        with contextlib.suppress(queue.Full):
+        try:
             self._inbox.put_nowait(message)
+        except queue.Full:
+            self.dropped += message is not None  # None only wakes: whoever has work is awake
 
     def take(self, timeout: float) -> tuple[str, bytes] | None:
         """The next message, or None when there is none in time."""
@@ -310,10 +345,15 @@ class _Line:
         except queue.Empty:
             return None
 
+    def _mark(self) -> None:
+        """The network thread lives. When it has died paho writes from whoever publishes, and calls back from there."""
+        if threading.get_ident() != self._owner:
+            self.alive = time.monotonic()
+
     # paho's signatures; none of these may raise, that would end its thread
 
     def _on_connect(self, client: paho.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:  # noqa: ANN401
-        self.alive = time.monotonic()
+        self._mark()
         if reason.is_failure:
             self.reason = f"broker {self.where} refuses {self._gateway}: {reason}"
             self.lost.set()
@@ -321,7 +361,7 @@ class _Line:
         client.subscribe(f"{messages.ROOT}/{self._gateway}/down/#", qos=1)
 
     def _on_subscribe(self, _client: paho.Client, _data: Any, _mid: int, reasons: Any, _properties: Any) -> None:  # noqa: ANN401
-        self.alive = time.monotonic()
+        self._mark()
         if any(reason.is_failure for reason in reasons):
             self.reason = (
                 f"broker {self.where} lets {self._gateway} not subscribe to {messages.ROOT}/{self._gateway}/down/#"
@@ -336,13 +376,15 @@ class _Line:
         self.put(None)
 
     def _on_publish(self, _client: paho.Client, _data: Any, _mid: int, reason: Any, _properties: Any) -> None:  # noqa: ANN401
-        self.alive = time.monotonic()
+        self._mark()
         if reason is not None and reason.is_failure:  # MQTT 5 says so where 3.1.1 says success
             self.reason = f"broker {self.where} lets {self._gateway} not publish: {reason}"
 
     def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:  # noqa: ANN401
-        self.alive = time.monotonic()
+        self._mark()
         with contextlib.suppress(MalformedError, UnicodeDecodeError):
             gateway, leaf = messages.parse_topic(message.topic)
-            if gateway == self._gateway and leaf in messages.DOWN:
+            if len(message.payload) > MAX_PAYLOAD:
+                self.dropped += 1
+            elif gateway == self._gateway and leaf in messages.DOWN:
                 self.put((leaf, bytes(message.payload)))

@@ -107,6 +107,8 @@ class Entry:
 
 
 def _ascending(parts: Sequence[Commitment] | Sequence[Part]) -> str | None:
+    if len(parts) <= 1:
+        return None
     types = [part.type for part in parts]
     return None if types == sorted(set(types)) else f"parts of types {types}: expected ascending types, each once"
 
@@ -231,12 +233,12 @@ def verify_body(entry: Entry, parts: Iterable[Part]) -> tuple[int, ...]:
     """
     expected = {commitment.type: commitment.digest for commitment in entry.parts}
     for part in parts:
-        where = f"{entry.chain} entry {entry.seq}: part {part_name(part.type)}"
         digest = expected.pop(part.type, None)
-        if digest is None:
-            raise VerificationError(f"{where}: the leaf commits to no such part")
         found = commit(part.salt, part.content)
         if found != digest:
+            where = f"{entry.chain} entry {entry.seq}: part {part_name(part.type)}"
+            if digest is None:
+                raise VerificationError(f"{where}: the leaf commits to no such part")
             raise VerificationError(f"{where}: commitment expected {digest.hex()[:4]}…, found {found.hex()[:4]}…")
     return tuple(expected)
 

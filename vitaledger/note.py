@@ -22,6 +22,7 @@ a known key that does not verify refuses the whole note; a note on which no know
     vitaledger.errors.VerificationError: note: the signature by example.com/foo+530d903a is not of this text
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -75,6 +76,7 @@ __all__ = [
 MAX_NOTE = 64 * 1024
 MAX_SIGNATURES = 100
 _DASH = "— "
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,7 @@ def _checked_text(data: bytes) -> str:
         text = data.decode()
     except UnicodeDecodeError as error:
         raise MalformedError(f"note: expected UTF-8 at byte {error.start}") from error
-    if any(char < " " and char != "\n" for char in text):
+    if _CONTROL.search(text):
         raise MalformedError("note: found a control character other than LF")
     return text
 

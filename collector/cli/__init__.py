@@ -7,6 +7,7 @@ import click
 
 from collector.cli.common import Context, readable
 from collector.cli.devices import devices, gateways
+from collector.cli.doctor import doctor
 from collector.cli.export import export
 from collector.cli.history import history
 from collector.cli.service import broker, enroll, init, run
@@ -31,7 +32,7 @@ def cli(context: click.Context, config_file: Path | None) -> None:
     context.obj = Context(config_file)
 
 
-for _command in (run, init, enroll, gateways, devices, history, export, verify, status, broker):
+for _command in (run, init, enroll, doctor, gateways, devices, history, export, verify, status, broker):
     cli.add_command(_command)
 
 

@@ -30,14 +30,19 @@ class Context:
     config_file: Path | None
 
     @cached_property
+    def path(self) -> Path:
+        """Where the configuration is; MisuseError where there is none."""
+        for path in (self.config_file,) if self.config_file is not None else PLACES:
+            if path.is_file():
+                return path
+        if self.config_file is not None:
+            raise MisuseError(f"{self.config_file}: cannot read the configuration: no such file")
+        raise MisuseError(f"no configuration: expected --config FILE, or one of {', '.join(map(str, PLACES))}")
+
+    @cached_property
     def config(self) -> Config:
         """The configuration; MisuseError where there is none."""
-        if self.config_file is not None:
-            return config.load(self.config_file)
-        for path in PLACES:
-            if path.is_file():
-                return config.load(path)
-        raise MisuseError(f"no configuration: expected --config FILE, or one of {', '.join(map(str, PLACES))}")
+        return config.load(self.path)
 
     @cached_property
     def vkey(self) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from collector.cli.common import Context, json_option, pass_context, print_json
+from collector.cli.common import Context, json_option, now_us, pass_context, print_json
 from collector.verify import UNDETECTABLE, Failure, Report, verify_store
 from vitaledger.errors import MalformedError
 
@@ -33,6 +33,9 @@ def verify(context: Context, *, against: Path | None, vkey: str | None, as_json:
     path = context.config.store_path
     show = None if as_json or not sys.stderr.isatty() else lambda what: click.echo(f"checking {what}", err=True)
     report = verify_store(path, vkey or context.vkey, against=outside, progress=show)
+    from vitaledger.cli.doctor import machine  # noqa: PLC0415  brings what the other commands do not need
+
+    machine.remember_verify(context.config.state_dir, ok=report.ok, size=report.counts.entries, now=now_us() / 1e6)
     if as_json:
         print_json(as_object(report))
     else:

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from gateway import config as configuration
+from gateway.cli.doctor import doctor
 from gateway.cli.setup import init
 from gateway.cli.show import history, receipt, status, verify
 from vitaledger.errors import VitaledgerError
@@ -68,5 +69,5 @@ def capture(path: Path | None, port: str, output: Path) -> None:
     sys.exit(recorder.run(device, output, settings))
 
 
-for command in (init, run, status, verify, history, receipt, capture):
+for command in (init, run, doctor, status, verify, history, receipt, capture):
     main.add_command(command)

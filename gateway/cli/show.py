@@ -112,6 +112,9 @@ def verify(path: Path | None, *, as_json: bool) -> None:
         done = checking.verify_store(
             reader, key, found.ledger_verifier, _progress if _quiet(as_json) else checking.silent
         )
+    from vitaledger.cli.doctor import machine  # noqa: PLC0415  brings what the other commands do not need
+
+    machine.remember_verify(found.state, ok=done.ok, size=done.size, now=time.time())
     if as_json:
         click.echo(json.dumps({"ok": done.ok, **asdict(done)}))
     else:

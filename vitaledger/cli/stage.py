@@ -92,7 +92,8 @@ class Stage:
         self.collector_config.write_text(COLLECTOR.format(provider=PROVIDER, port=port))
         init = ("init", str(self.folder / "gateway"), "--gateway", GATEWAY, "--provider", PROVIDER)
         vkey = _vkey(self.run("vitaledger-gateway", *init, "--ledger-vkey", ledger_vkey), "gateway")
-        settings = GATEWAY_CONFIG.format(provider=PROVIDER, gateway=GATEWAY, vkey=ledger_vkey, port=port)
+        way = self.way_to(port)
+        settings = GATEWAY_CONFIG.format(provider=PROVIDER, gateway=GATEWAY, vkey=ledger_vkey, port=way)
         for name, (driver, _) in self.devices.items():
             settings += GATEWAY_PORT.format(name=name, driver=driver, folder=self.folder)
         self.gateway_config.write_text(settings)
@@ -107,6 +108,10 @@ class Stage:
         self.await_condition("the broker's port", 20, lambda: _PORT.search(log.read_text()) is not None)
         found = _PORT.search(log.read_text())
         return int(found[1]) if found else 0
+
+    def way_to(self, port: int) -> int:
+        """The port at which the gateway is told to find the broker that listens on `port`."""
+        return port
 
     def start_collector(self) -> None:
         """Start the collector's service."""
