@@ -1,13 +1,14 @@
 """The gateway as a process: one thread a line, this one that commits, and the uplink's.
 
-    start   open the store; seal boot, configuration and heads; then open the lines and the uplink
-    1 s     take what the recorders made, add what the gateway has to say, commit, tell the uplink
+    start   open the store; seal boot, what a killed run had read, configuration, heads; then open lines and uplink
+    1 s     take what the recorders made, add what the gateway has to say, journal what is open, commit, tell the uplink
     stop    close the lines, so that all open entries are sealed; heads and stop; wait for the receipt; exit 0
     fork    once the collector has taken the successor: as at a stop, and all of it begins again with the next log
 
 A commit that fails ends the process with a message and exit code 1, for its supervisor to start it again: nothing
-goes on as if it had been sealed. Between the arrival of a byte and its commit lie at most an entry's time, a tick and
-a second; what a kill takes with it lies inside the gap that the next start seals.
+goes on as if it had been sealed. Between the arrival of a byte and its sealing lie at most an entry's time, a tick and
+a second; but after one second it is in the journal, and the next start seals it. What was read in the last second goes
+with a kill; it lies inside the gap that the next start seals.
 """
 
 import logging
@@ -28,17 +29,21 @@ from gateway.carry import Carry, Predecessor
 from gateway.chains import Chains
 from gateway.clock import ClockWatch, SystemClock
 from gateway.config import Config, PortConfig
+from gateway.disk import DiskGuard
 from gateway.draft import Draft
 from gateway.drivers.api import Driver
 from gateway.drivers.load import available, load
 from gateway.identity import DeclaredIdentity, clean
+from gateway.journal import Journal, Step
+from gateway.journal import read as read_journal
 from gateway.line import Line
 from gateway.mqtt import Link
 from gateway.placement import Subject
 from gateway.port import Port, is_there
 from gateway.reader import Reader
 from gateway.recorder import Limits
-from gateway.store import Store
+from gateway.salvage import Salvaged, Wired, salvage
+from gateway.store import DraftError, Store
 from gateway.uplink import Progress, Uplink
 from gateway.watchdog import Watchdog
 from vitaledger import events, succession
@@ -51,7 +56,6 @@ COMMIT_S = 1.0
 HEADS_S = 60.0
 PRUNE_S = 10.0
 LINES_STOP_S = 8.0  # more than opening a TCP line may take
-DISK_WARNING = 0.8
 _DAY_MS = 86_400_000
 
 logger = logging.getLogger(__name__)
@@ -72,9 +76,11 @@ def run(config: Config, *, ready: Callable[[], object] | None = None, stop: thre
         code = 0
         while here is not None:
             signer = keys.load(here.key, here.origin)
+            disk = DiskGuard(here.state, round(config.record.min_free_mb * 2**20))
+            disk.begin()
             with Store.open(here.state, signer, random=os.urandom) as store, Reader.open(here.state) as reader:
                 with _predecessor(config, here) as old:
-                    agent = Agent(config, here, signer, store, reader, lines, old)
+                    agent = Agent(config, here, signer, store, reader, lines, disk, old)
                     code = agent.run(stop, ready)
                 here, ready = agent.successor, None
     logger.info("stopped")
@@ -100,7 +106,7 @@ class _Wiring:
             raise MisuseError(f"port {port.name}: name its driver; there are {', '.join(sorted(available()))}")
         self.port = port
         self._driver = load(port.driver)
-        self.make_driver()
+        self.name = self.make_driver().NAME
 
     def make_driver(self) -> Driver:
         return self._driver(may_send=self.port.sends, options=self.port.options)
@@ -133,22 +139,20 @@ class Agent:
         store: Store,
         reader: Reader,
         wirings: Sequence[_Wiring],
+        disk: DiskGuard,
         old: Predecessor | None = None,
     ) -> None:
         self._first, self._config, self._store, self._reader, self._old = first, config, store, reader, old
+        self._disk = disk
         self.successor: Config | None = None  # set by the uplink's thread: this log ends, that one goes on
         self._clock = SystemClock()
         self._watch = ClockWatch()
         self._run_id = os.urandom(16)
         self._version = version("vitaledger")
         self._commit_ms: deque[float] = deque(maxlen=600)
-        self._disk_low = False
         self._carry: Carry | None = None
         if old is not None and not generations.is_carried(config):
             self._carry = old.carry(reader, self._clock.now)
-        known = {} if old is None else old.last_clocks()
-        known |= {chain: store.last_clock(chain) for chain in store.heads() if chain != GATEWAY_CHAIN}
-        self._chains = Chains(known, clean=store.stopped_cleanly or (store.empty and old is not None))
         record = config.record
         limits = Limits(
             round(record.entry_seconds * 1_000_000),
@@ -156,6 +160,12 @@ class Agent:
             record.entry_readings,
             keep_raw=record.keep_raw,
         )
+        self._salvaged = self._salvage(
+            {each.port.name: Wired(each.make_driver, each.describe) for each in wirings}, limits
+        )
+        clean = store.stopped_cleanly or (store.empty and old is not None)
+        self._chains = Chains(self._salvaged.clocks, clean=clean)
+        self._journal = Journal(store.journal_end, self._clock.boot_id, clean=store.stopped_cleanly)
         self._lines = [
             Line(
                 wiring.port.name,
@@ -166,6 +176,8 @@ class Agent:
                 chains=self._chains,
                 limits=limits,
                 clock=self._clock,
+                tape=self._journal.tape(wiring.port.name, wiring.name),
+                disk=disk,
             )
             for wiring in wirings
         ]
@@ -202,7 +214,7 @@ class Agent:
     def run(self, stop: threading.Event, ready: Callable[[], object] | None) -> int:
         """See the module's docstring."""
         try:
-            self._commit(self._beginning())
+            self._begin()
             last_words.forget(self._config.state)
             for line in self._lines:
                 line.start()
@@ -216,7 +228,8 @@ class Agent:
             if self.successor is None:
                 service.notify("STOPPING=1")
             self._stop_lines()
-            self._commit([*self._chains.take(), *self._ending(failure)])
+            drafts, step = self._take()
+            self._commit([*drafts, *self._ending(failure)], step)
         except VitaledgerError as error:
             self._watchdog.stop()
             logger.critical("the log cannot be written, this process ends: %s", error)
@@ -233,19 +246,46 @@ class Agent:
     def _own(self, event: events.Event) -> Draft:
         return Draft(Kind.GATEWAY_EVENT, GATEWAY_CHAIN, self._clock.now(), event=event)
 
-    def _beginning(self) -> list[Draft]:
-        first = self._store.empty
+    def _salvage(self, wired: dict[str, Wired], limits: Limits) -> Salvaged:
+        """What a killed run had read; a journal that is damaged is told, and left to the gap."""
+        store = self._store
+        known = {} if self._old is None else self._old.last_clocks()
+        known |= {chain: store.last_clock(chain) for chain in store.heads() if chain != GATEWAY_CHAIN}
+        try:
+            found = read_journal(store.journal())
+        except VitaledgerError as error:
+            logger.critical("what was read before the end of the last run is lost: %s", error)
+            return Salvaged((), known, 0, 0, (f"the journal is lost: {error}",))
+        return salvage(found, known, wired, limits)
+
+    def _begin(self) -> None:
+        """Seal the start. The journal ends here: what it held is in these entries."""
+        first, salvaged = self._store.empty, self._salvaged
         clean_stop = int(first or self._store.stopped_cleanly)
         detail = "first start" if first else "" if clean_stop else "the run before did not stop cleanly"
+        empty = Step(self._store.journal_end, self._store.journal_end, None)
+        step = None if first else empty
         told = last_words.read(self._config.state)
         succeeds = [self._own(self._old.succeeds())] if first and self._old is not None else []
-        return [
-            *succeeds,
-            self._own(events.Boot(_version_text(self._version), self._run_id, clean_stop, detail)),
+        after = [
+            *self._look_at_disk(),
             self._own(events.Config(self._config.digest)),
             *([self._own(events.Incident("before", clean(told, 256)))] if told else []),
             self._own(events.Heads((), None)),
         ]
+
+        def boot(told: str) -> Draft:
+            text = clean("; ".join(filter(None, (detail, told))), 256)
+            return self._own(events.Boot(_version_text(self._version), self._run_id, clean_stop, text))
+
+        if salvaged.detail:
+            logger.warning("%s", salvaged.detail)
+        try:
+            self._commit([*succeeds, boot(salvaged.detail), *salvaged.drafts, *after], step)
+        except DraftError as error:
+            logger.critical("what was read before the end of the last run cannot be sealed: %s", error)
+            lost = boot(f"{salvaged.bytes} bytes of the journal lost: {error}")
+            self._commit([*succeeds, lost, *after], step)
 
     def _ending(self, failure: str | None) -> list[Draft]:
         if failure is not None:
@@ -265,15 +305,8 @@ class Agent:
         logger.warning("the wall clock was set by %d ms", step)
         return [self._own(events.ClockStep(step, now.bound_ms))]
 
-    def _disk(self) -> list[Draft]:
-        usage = shutil.disk_usage(self._config.state)
-        low = usage.total - usage.free > usage.total * DISK_WARNING
-        if low == self._disk_low:
-            return []
-        self._disk_low = low
-        detail = f"more than {DISK_WARNING:.0%} used" if low else f"at most {DISK_WARNING:.0%} used again"
-        logger.log(logging.WARNING if low else logging.INFO, "disk: %s", detail)
-        return [self._own(events.Disk(usage.free, usage.total, detail))]
+    def _look_at_disk(self) -> list[Draft]:
+        return [self._own(event) for event in self._disk.look(self._store.reusable)]
 
     # The committing loop
 
@@ -285,11 +318,14 @@ class Agent:
         while not stop.wait(max(0.0, due - time.monotonic())):
             now = time.monotonic()
             due = max(due + COMMIT_S, now)
-            drafts = [*self._clock_step(), *self._chains.take(), *self._carried()]
+            steps = [*self._clock_step(), *self._look_at_disk()]
+            taken, journal = self._take()
+            drafts = [*steps, *taken, *self._carried()]
             if now >= heads_at:
                 heads_at = now + HEADS_S
-                drafts += [*self._disk(), self._own(events.Heads((), None))]
-            self._commit(drafts)
+                if drafts or not self._disk.stopped:  # what room there is, is for what happens
+                    drafts.append(self._own(events.Heads((), None)))
+            self._commit(drafts, journal)
             if now >= prune_at:
                 prune_at = now + PRUNE_S
                 before_ms = self._clock.now().wall_ms - round(self._config.record.retention_days * _DAY_MS)
@@ -301,13 +337,17 @@ class Agent:
                 return None
         return None
 
-    def _commit(self, drafts: Sequence[Draft]) -> None:
-        if not drafts:
-            return
-        began = time.monotonic()
-        self._store.commit(drafts)
+    def _take(self) -> tuple[list[Draft], Step]:
+        """The drafts, and what of the rest has to be journaled: of one moment."""
+        with self._chains.together():
+            return self._chains.take(), self._journal.step()
+
+    def _commit(self, drafts: Sequence[Draft], journal: Step | None = None) -> None:
+        began, size = time.monotonic(), self._store.size
+        self._store.commit(drafts, journal)
         self._commit_ms.append((time.monotonic() - began) * 1000)
-        self._link.notify_sealed()
+        if self._store.size > size:
+            self._link.notify_sealed()
 
     def _stop_lines(self) -> None:
         for line in self._lines:

@@ -8,15 +8,16 @@ A device's micro-chain is named by its serial number once that was told by three
 
 All recorders of a gateway share one `Chains`. Because they put their drafts into one queue, the order of a micro-chain
 that moves from one port to another is the order in which its entries were made. Its methods are atomic: one lock,
-held for no I/O.
+held for no I/O. What belongs together (the drafts of one call and how far they go) is done under `together`.
 
 Bounds: 64 device chains; 512 waiting drafts a port, and for each chain one record of a few hundred bytes.
 """
 
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from threading import Lock
+from threading import RLock
 
 from gateway.draft import Draft
 from vitaledger.entry import Clock, chain_name
@@ -65,7 +66,16 @@ class Chains:
         self._owners: dict[str, str] = {}
         self._waiting: list[tuple[str, Draft]] = []
         self._waiting_of: Counter[str] = Counter()
-        self._lock = Lock()
+        self._lock = RLock()
+
+    def together(self) -> AbstractContextManager[bool]:
+        """The lock: what one thread does inside is seen by others as one step."""
+        return self._lock
+
+    def clocks(self) -> dict[str, Clock | None]:
+        """The time of the last datum of every device chain."""
+        with self._lock:
+            return {chain: known.last for chain, known in self._known.items()}
 
     def claim(self, driver: str, port: str, serial: str | None) -> Claim | None:
         """Take the chain for a device on a port; None where there is no room for another chain.

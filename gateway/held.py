@@ -51,6 +51,10 @@ class HeldPort:
         self._port.write(data)
         self._life.check()
 
+    def check(self) -> None:
+        """After what may have taken long: see `Life.check`."""
+        self._life.check()
+
     def __enter__(self) -> Self:
         return self
 

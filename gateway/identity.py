@@ -4,6 +4,7 @@ One frame proves nothing where the protocol has no checksum: a flipped bit in a 
 device's history. So an identity counts when three frames in a row told the same.
 """
 
+import re
 from dataclasses import dataclass
 
 from gateway.drivers import api
@@ -11,11 +12,12 @@ from vitaledger import events
 from vitaledger.marks import Check, Sureness, Use
 
 EQUAL_FRAMES = 3
+_NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")  # what entries refuse
 
 
 def clean(text: str, most: int) -> str:
     """`text` as a field of an entry takes it: no control characters, nothing that is no UTF-8, at most `most` long."""
-    printable = "".join(c if c >= " " and c != "\x7f" and not "\ud800" <= c <= "\udfff" else "?" for c in text)
+    printable = _NO_TEXT.sub("?", text)
     return printable if len(printable) <= most else printable[: most - 1] + "…"
 
 

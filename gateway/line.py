@@ -2,7 +2,7 @@
 
 Driver and recorder are touched by this thread alone. Whatever goes wrong in them costs this line one restart, is
 sealed as an incident on the gateway's own chain, and touches no other line: what was open is lost inside a gap that
-begins with the last datum that was put.
+begins with the last datum that was put. While the disk is full the line stands, and what comes is counted and not kept.
 """
 
 import logging
@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from gateway.chains import Chains
 from gateway.clock import Clock
+from gateway.disk import FULL_DETAIL, DiskGuard
 from gateway.draft import Draft
 from gateway.drivers.api import Driver
 from gateway.held import HeldPort, Life, RevokedError
@@ -19,6 +20,9 @@ from gateway.identity import clean
 from gateway.placement import Subject
 from gateway.port import Backoff, LineGoneError, Port
 from gateway.recorder import Limits, Recorder
+from gateway.repeats import Repeats
+from gateway.source import Source
+from gateway.tape import Tape
 from vitaledger.entry import GATEWAY_CHAIN, Kind
 from vitaledger.events import Incident
 from vitaledger.marks import Direction, GapReason
@@ -51,11 +55,14 @@ class Line:
         chains: Chains,
         limits: Limits,
         clock: Clock,
+        tape: Tape | None = None,
+        disk: DiskGuard | None = None,
     ) -> None:
         self.name = name
         self._make_driver, self._describe, self._open_port = make_driver, describe, open_port
         self._is_there = is_there
         self._chains, self._limits, self._clock = chains, limits, clock
+        self._tape, self._disk, self._repeats = tape or Tape(name), disk, Repeats()
         self._stop = threading.Event()
         self._backoff = Backoff()
         self._complained = ""
@@ -127,7 +134,9 @@ class Line:
 
     def _failed(self, detail: str) -> tuple[GapReason, str]:
         """Seal the incident; what was open is lost inside the gap that is answered."""
-        self._chains.release(self.name)
+        with self._chains.together():
+            self._tape.drop()
+            self._chains.release(self.name)
         incident = Incident(clean(f"line {self.name}", 32), detail)
         now = self._clock.now()
         self._chains.put(self.name, Draft(Kind.GATEWAY_EVENT, GATEWAY_CHAIN, now, event=incident))
@@ -145,19 +154,22 @@ class Line:
 
     def _follow(self, life: Life, after: tuple[GapReason, str]) -> None:
         driver = self._make_driver()
-        recorder = Recorder(self._describe(driver), self._chains, self._limits, after)
+        source, subject = Source(driver, self._repeats), self._describe(driver)
+        life.check()
+        with self._chains.together():
+            recorder = Recorder(subject, self._chains, self._limits, after, self._tape)
         while not self._stop.is_set():
             try:
                 with self._open(driver, life) as port:
                     self._complain("")
-                    self._attend(port, driver, recorder)
+                    self._attend(port, source, recorder)
             except LineGoneError as gone:
                 life.check()
                 self._complain(str(gone))
-                recorder.closed(GapReason.UNPLUGGED, str(gone))
+                self._close(recorder, GapReason.UNPLUGGED, str(gone))
                 self._wait(self._backoff.failed())
             else:
-                recorder.closed(GapReason.UNPLUGGED, STOPPED)
+                self._close(recorder, GapReason.UNPLUGGED, STOPPED)
 
     def _wait(self, seconds: float) -> None:
         """Wait before the next try; a device that turns up is opened at once, because its bytes are lost till then."""
@@ -167,33 +179,59 @@ class Line:
             if missing and self._is_there():
                 return
 
-    def _attend(self, port: HeldPort, driver: Driver, recorder: Recorder) -> None:
-        now = self._clock.now()
-        driver.opened(now.mono_us)
-        recorder.opened(now)
-        self._send(port, driver, recorder)
+    def _close(self, recorder: Recorder, reason: GapReason, detail: str) -> None:
+        with self._chains.together():
+            recorder.closed(reason, detail)
+
+    def _attend(self, port: HeldPort, source: Source, recorder: Recorder) -> None:
+        self._begin(port, source, recorder)
         while not self._stop.is_set():
+            if self._disk is not None and self._disk.stopped:
+                self._close(recorder, GapReason.DISK_FULL, FULL_DETAIL)
+                self._drop(port, recorder, self._disk)
+                self._begin(port, source, recorder)
             data = port.read(READ_S)
             if data:
                 self._backoff.worked()
                 now = self._clock.now()
-                recorder.chunk(Direction.RECEIVED, data, now)
-                recorder.events(driver.receive(data, now.mono_us), now)
-                self._send(port, driver, recorder)
+                found = source.receive(data, now.mono_us)  # not under the lock: a driver may get stuck
+                port.check()
+                with self._chains.together():
+                    recorder.chunk(Direction.RECEIVED, data, now)
+                    recorder.events(found, now)
+                self._send(port, source, recorder)
             now = self._clock.now()
-            found = driver.tick(now.mono_us)
-            if found:
-                recorder.events(found, now)
-            recorder.tick(now)
-            self._send(port, driver, recorder)
+            found = source.tick(now.mono_us)
+            port.check()
+            with self._chains.together():
+                if found:
+                    recorder.events(found, now)
+                recorder.tick(now)
+            self._send(port, source, recorder)
             if data:
                 self._stop.wait(GATHER_S)
 
-    def _send(self, port: HeldPort, driver: Driver, recorder: Recorder) -> None:
-        data = driver.to_send(self._clock.now().mono_us)
+    def _begin(self, port: HeldPort, source: Source, recorder: Recorder) -> None:
+        if self._stop.is_set() or (self._disk is not None and self._disk.stopped):
+            return
+        now = self._clock.now()
+        source.opened(now.mono_us)
+        with self._chains.together():
+            recorder.opened(now)
+        self._send(port, source, recorder)
+
+    def _drop(self, port: HeldPort, recorder: Recorder, disk: DiskGuard) -> None:
+        """Count what comes until there is room for it again."""
+        while disk.stopped and not self._stop.is_set():
+            recorder.missed(len(port.read(READ_S)))
+
+    def _send(self, port: HeldPort, source: Source, recorder: Recorder) -> None:
+        data = source.to_send(self._clock.now().mono_us)
         if data:
             port.write(data)
-            recorder.chunk(Direction.SENT, data, self._clock.now())
+            now = self._clock.now()
+            with self._chains.together():
+                recorder.chunk(Direction.SENT, data, now)
 
     def _complain(self, trouble: str) -> None:
         """Log a change; a line that cannot be opened is tried for ever, and says so once."""

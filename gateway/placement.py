@@ -21,10 +21,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from gateway.chains import Chains
+from gateway.disk import FULL_DETAIL
 from gateway.draft import Draft, Instant
 from gateway.drivers import api
 from gateway.hold import Hold
 from gateway.identity import DeclaredIdentity, Told, clean, describe
+from gateway.tape import Mark
 from vitaledger import events
 from vitaledger.entry import GATEWAY_CHAIN, Clock, Kind, chain_name
 from vitaledger.errors import MisuseError
@@ -61,6 +63,8 @@ class Placement:
         self._hold: Hold | None = None
         self._reopened = False  # the chain has no "line up" of this opening yet
         self._settled = False  # a device was settled on, by what it sent, since the line opened
+        self._resumed = False  # from a run before, in which the chain got its identity
+        self.missed = 0  # bytes that came while the line was closed
         self._dropped = 0
         self._dropped_known = True
         self._dropping = False
@@ -68,7 +72,7 @@ class Placement:
 
     def opened(self, now: Instant) -> None:
         """The line stands, and nothing is known of who is on it."""
-        self._reopened, self._settled = True, False
+        self._reopened, self._settled, self._resumed = True, False, False
         self._told.reset()
         self._hold = Hold(now)
 
@@ -94,6 +98,31 @@ class Placement:
             self._dropping = True
 
     @property
+    def in_doubt(self) -> bool:
+        """Whether drafts are held back."""
+        return self._hold is not None
+
+    @property
+    def lost(self) -> bool:
+        """Whether what comes will not be sealed, because there was no room for another chain."""
+        return self._hold is None and self.chain is None
+
+    @property
+    def stand(self) -> tuple[str | None, str | None]:
+        """The chain, and the serial number that names it."""
+        return self.chain, self._serial
+
+    def resume(self, mark: Mark, now: Instant) -> None:
+        """Stand where a recorder of a run before stood."""
+        self.chain, self._serial, self.after = mark.chain, mark.serial, (mark.reason, mark.detail)
+        self._settled = self._resumed = True
+        if mark.chain is not None:
+            self._chains.begin(mark.chain)
+            self._chains.keep(mark.chain, self._of.port)
+        if mark.silence:
+            self.returned(now, mark.silence)
+
+    @property
     def empty(self) -> bool:
         """Whether nothing came since it was in doubt who is on the line."""
         return self._hold is not None and not self._hold.drafts and not self._hold.bytes
@@ -115,6 +144,7 @@ class Placement:
             return False
         return (
             self.chain is not None
+            and not self._resumed
             and self._told.confirmed is not None
             and self._chains.is_news(self.chain, self._describe())
         )
@@ -175,7 +205,9 @@ class Placement:
         else:
             reason, detail = GapReason.UNPLUGGED, "the line had another unit"
         if changed or self._reopened:
-            self._send(chain, began, events.Gap(reason, None, clean(detail, 256), None))
+            missed, self.missed = self.missed or None, 0
+            detail = detail or (FULL_DETAIL if missed else "")
+            self._send(chain, began, events.Gap(reason, None, clean(detail, 256), missed))
             self._send(chain, began, events.Line(LineState.UP, clean(self._of.port, 64), "", None))
         self._reopened = False
         if self._told.latest is not None or not self._chains.has_identity(chain):

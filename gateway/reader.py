@@ -140,6 +140,17 @@ class Rows:
             yield from page
             above = page[-1].size
 
+    @property
+    def reusable(self) -> int:
+        """Bytes in the store's file that were freed and will be used again."""
+        return int(self._db.execute("PRAGMA freelist_count").fetchone()[0]) * schema.PAGE_SIZE
+
+    def journal(self) -> list[tuple[int, bytes]]:
+        """(number, row) of the journal, in order; none in a store that an earlier version made and left."""
+        if schema.version(self._db) < schema.JOURNAL_VERSION:
+            return []
+        return [(int(n), data) for n, data in self._db.execute("SELECT n, data FROM journal ORDER BY n")]
+
     def last_entry_of(self, chain: str, before: int, reach: int) -> tuple[int, bytes, bytes | None] | None:
         """(index, leaf, body) of the last entry of a chain in [before − reach, before), found by its name's bytes."""
         mark = bytes([0x60 + len(chain)]) if len(chain) < 24 else bytes([0x78, len(chain)])

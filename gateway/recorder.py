@@ -5,6 +5,7 @@
     recorder.events(driver.receive(…), now)      what the driver made of the bytes just told
     recorder.tick(now)                           at least four times a second
     recorder.closed(reason, detail)              the line is down
+    recorder.resume(mark, now), recorder.cut()   around what a killed gateway had read (`gateway.salvage`)
 
 Drafts go to the queue of `gateway.chains.Chains`, which all recorders share. An entry closes after 5 s (so that it is
 committed by then), 200 readings or 12 KiB of content, at a clock step, and before each event: so whatever stands in an
@@ -32,12 +33,13 @@ from gateway.draft import Draft, Instant
 from gateway.drivers import api
 from gateway.identity import clean, tidy
 from gateway.placement import Placement, Subject
+from gateway.tape import Mark, Position, Tape, What
 from gateway.watch import FrameErrorCounter, Quiet
 from vitaledger import events
 from vitaledger.content import Context, Series, StoredRows, Values
 from vitaledger.entry import Clock, Kind
 from vitaledger.errors import MisuseError
-from vitaledger.marks import Direction, GapReason, Provenance
+from vitaledger.marks import Direction, GapReason, Provenance, Quality
 
 __all__ = ["Limits", "Recorder", "Subject"]
 
@@ -67,6 +69,8 @@ class Limits:
 class Recorder:
     """Follows one line. `after` says why there was a break, where this recorder goes on for another one.
 
+    `tape` is told what came and what of it is not sealed yet.
+
     Raises:
         MisuseError: a signal or wave of the subject is such that no entry can hold it.
     """
@@ -77,6 +81,7 @@ class Recorder:
         chains: Chains,
         limits: Limits,
         after: tuple[GapReason, str] = (GapReason.UNPLUGGED, ""),
+        tape: Tape | None = None,
     ) -> None:
         check_tables(subject.signals, subject.waves)
         self._of, self._limits = subject, limits
@@ -95,13 +100,21 @@ class Recorder:
         self._last_us: int | None = None  # of the last datum in a closed entry
         self._quiet = Quiet()
         self._errors = FrameErrorCounter()
+        self._tape = tape or Tape()
+        self._tape.follow(self.mark)
+        self._record, self._taken = -1, 0  # the last record, and how many events of it were taken
+        self._put = self._put_before = Position(0, 0, 0)  # up to where all was put; and before it was in doubt whose
+        self._silence, self._stale = "", 0
 
     # What happens on the line
 
     def opened(self, now: Instant) -> None:
         """The line stands. Nothing is known of who is on it."""
         self._up, self._looked = True, now
+        self._record, self._taken = self._tape.add(What.OPENED, now, b""), 0
+        self._silence, self._stale = "", 0
         self._forget()
+        self._put, self._put_before = Position(self._record, 0, 1), Position(self._record, 0, 0)
         self._half, self._torn = now, False
         self._quiet.opened(now)
         self._to.opened(now)
@@ -122,8 +135,14 @@ class Recorder:
             self._to.event(events.Gap(GapReason.UNREADABLE, None, "until the line went down", None), now)
         self._tell_errors(now)
         self._to.settle(heard=self._quiet.heard)
+        if reason is GapReason.DISK_FULL:
+            self._to.event(events.Gap(reason, None, detail, None), now)  # it may be long until the line returns
         self._to.closed(now, detail)
         self._to.after = (reason, detail)
+
+    def missed(self, count: int) -> None:
+        """So many bytes came while the line was closed here, and were not kept: the next gap says so."""
+        self._to.missed += count
 
     def _forget(self) -> None:
         self._live = self._memory = self._offset = self._device_clock = self._last_us = None
@@ -139,6 +158,7 @@ class Recorder:
             if (pause_us := self._quiet.received(now)) is not None:
                 self._returned(now, pause_us)
             self._to.heard(len(data), now)
+        self._record, self._taken = self._tape.add(What(direction), now, data), 0
         if self._limits.keep_raw:
             self._unplaced += [(direction, data[at : at + MAX_CHUNK], now) for at in range(0, len(data), MAX_CHUNK)]
             if sum(len(piece) for _, piece, _ in self._unplaced) > MAX_UNPLACED:
@@ -148,7 +168,10 @@ class Recorder:
         """Bytes after a silence: it may be another device."""
         self._flush()
         self._half, self._torn = now, False
-        self._to.returned(now, f"nothing came for {pause_us // 1_000_000} s")
+        detail = f"nothing came for {pause_us // 1_000_000} s"
+        if not self._to.in_doubt:
+            self._put_before, self._silence = self._put, detail
+        self._to.returned(now, detail)
         self._offset = None
 
     def events(self, found: Sequence[api.Event], now: Instant) -> None:
@@ -164,21 +187,28 @@ class Recorder:
         if self._live is not None and coming <= self._limits.readings < self._live.readings + coming:
             self._close_entry()  # one call's readings stay together where they can
         for event in found:
-            if isinstance(event, api.FrameErrors):
-                self._errors.add(clean(event.kind, 32), event.count, now)
-                self._torn = self._half is not None
-            elif isinstance(event, api.Notice):
-                self._tell_notice(clean(event.text, 256), now)
-            else:
-                whole = isinstance(event, api.Reading) or not self._of.signals
-                if self._quiet.good(whole=whole):
-                    self._notice = "" if self._notice == UNREADABLE else self._notice
-                    self._gap(now, None, "bytes came without a frame")
-                elif whole and self._half is not None and self._torn and self._quiet.heard_before(now):
-                    self._gap(now, self._half.clock, "it began in the middle of a frame or packet")
-                self._half = None if whole else self._half
-                self._good(event, now)
+            self._take(event, now)
+            self._taken += 1
+            self._note_put()
         self._place()
+
+    def _take(self, event: api.Event, now: Instant) -> None:
+        if isinstance(event, api.FrameErrors):
+            self._errors.add(clean(event.kind, 32), event.count, now)
+            self._torn = self._half is not None
+        elif isinstance(event, api.Notice):
+            self._tell_notice(clean(event.text, 256), now)
+        else:
+            whole = isinstance(event, api.Reading) or not self._of.signals
+            if self._quiet.good(whole=whole):
+                self._notice = "" if self._notice == UNREADABLE else self._notice
+                self._gap(now, None, "bytes came without a frame")
+            elif whole and self._half is not None and self._torn and self._quiet.heard_before(now):
+                self._gap(now, self._half.clock, "it began in the middle of a frame or packet")
+            self._half = None if whole else self._half
+            if isinstance(event, api.Reading | api.Samples):
+                self._stale = int(Quality.STALE in event.quality)
+            self._good(event, now)
 
     def _gap(self, now: Instant, since: Clock | None, detail: str) -> None:
         self._flush(place=False)
@@ -223,6 +253,52 @@ class Recorder:
             self._to.settle(heard=self._quiet.heard)
             self._to.event(events.Silence(since.clock), now)
         self._to.tell_dropping(now)
+        self._note_put()
+
+    # What is not sealed yet, and how it is taken up again
+
+    def mark(self) -> Mark | None:
+        """From where on what came is not put into drafts; None where nothing is open or will be sealed."""
+        if not self._up or self._to.lost:
+            return None
+        position = self._put_before if self._to.in_doubt else self._put
+        silence = self._silence if self._to.in_doubt else ""
+        chain, serial = self._to.stand
+        reason, detail = self._to.after
+        return Mark(position, chain, serial, silence, reason, clean(detail, 256))
+
+    def _note_put(self) -> None:
+        if self._live is None and self._memory is None:
+            self._put = Position(max(0, self._record), self._taken, int(not self._unplaced), self._stale)
+
+    def resume(self, mark: Mark, now: Instant) -> None:
+        """Go on where another recorder stood; what follows is told as it was told to that one.
+
+        Call `opened` behind it where that was what the other one had not put yet.
+        """
+        self._to.resume(mark, now)
+        self._up, self._looked, self._stale = True, now, mark.position.stale
+        self._quiet.opened(now)
+
+    def prime(self, found: Sequence[api.Event]) -> None:
+        """What the driver had said before: nothing of it is sealed again."""
+        for event in found:
+            if isinstance(event, api.DeviceClock):
+                self._device_clock = clean(event.text, 64)
+                self._offset = event.local_ms - self._looked.wall_ms
+            elif isinstance(event, api.Notice):
+                self._notice = clean(event.text, 256)
+
+    def look(self, now: Instant) -> None:
+        """Only the time goes on."""
+        self._looked = now
+
+    def cut(self) -> None:
+        """Nothing more will come, and nobody closed the line: put what is open."""
+        self._flush()
+        self._tell_errors(self._looked)
+        self._to.settle(heard=self._quiet.heard)
+        self._up = False
 
     def _deadline(self, live: Live) -> int:
         # The pause since the last entry counts, up to a second: after a crash the gap begins there.
@@ -235,6 +311,7 @@ class Recorder:
     def _identify(self, told: api.Identity, now: Instant) -> None:
         if self._to.is_foreign(told):
             self._flush(place=False)  # the bytes just come are the other device's
+            self._put_before, self._silence = self._put, ""
             self._to.doubt(now)
             self._offset = None
         if self._to.told(told):
@@ -340,6 +417,7 @@ class Recorder:
                 drafts.append(Draft(Kind.READINGS, "", memory.began, None, values))
         for draft in sorted(drafts, key=lambda each: each.began.mono_us):
             self._to.put(draft)
+        self._note_put()
 
     def _values(
         self, times: tuple[tuple[int, ...], ...], series: tuple[Series, ...], stored: StoredRows | None

@@ -56,6 +56,8 @@ class GatewayStatus:
     clock_bound_ms: int | None = None
     last_entry_ms: int | None = None
     devices: tuple[Device, ...] = field(default=())
+    disk: str = "ok"  # "low", or "full: the intake is stopped" while there is less room than configured
+    disk_free: int | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The same, for `--json`."""

@@ -3,7 +3,7 @@
 One commit is one transaction, in this order, because each step protects the next:
 
     seal          number, link and salt each draft; open it with the collector's own code
-    insert        the new rows
+    insert        the new rows; what is in them leaves the journal, and what was read since enters it
     read back     the rows as they now stand, and hash those: what is signed is what is stored
     tree          extend a copy of the right edge; insert the tiles that became full
     sign          the checkpoint; it replaces the one before only if that is still the one this process signed
@@ -19,9 +19,11 @@ store then refuses to go on until it is opened again and reads what is there.
 import fcntl
 import os
 import sqlite3
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from threading import RLock
 from types import MappingProxyType
@@ -29,6 +31,7 @@ from typing import IO, TYPE_CHECKING, Self
 
 from gateway import recovery, schema
 from gateway.draft import Draft
+from gateway.journal import Step
 from gateway.reader import Rows
 from gateway.receipts import VerifiedReceipt
 from gateway.schema import Seal
@@ -42,6 +45,7 @@ from vitaledger.keys import Ed25519Signer, verifier_of
 
 if TYPE_CHECKING:
     from vitaledger.content import Context
+    from vitaledger.tiles import TileBuilder
 
 __all__ = ["Committed", "DraftError", "Store", "StoreError", "StoreLockedError", "is_locked"]
 
@@ -96,6 +100,7 @@ class Store:
         self.empty = found.checkpoint is None
         self._seal = self._read_seal()
         self._custody, self._ledger = self._read_newest_receipt()
+        self._journal = deque(sha256(data).digest() for _, data in self._rows.journal())
 
     @classmethod
     def open(cls, path: Path, signer: Ed25519Signer, *, random: Callable[[int], bytes]) -> Self:
@@ -147,6 +152,12 @@ class Store:
         """Bodies of entries below this index are gone."""
         return self._seal.pruned
 
+    @property
+    def reusable(self) -> int:
+        """Bytes in the store's file that were freed and will be used again."""
+        with self._guard, _translated():
+            return self._rows.reusable
+
     def heads(self) -> Mapping[str, ChainHead]:
         """Every micro-chain's head as of the last commit."""
         return MappingProxyType(self._heads)
@@ -167,8 +178,24 @@ class Store:
         """The newest verified ledger checkpoint, out of the receipts."""
         return self._ledger
 
-    def commit(self, drafts: Sequence[Draft]) -> Committed:
-        """Seal the drafts, in order, as the next entries; durable when this returns.
+    @property
+    def journal_end(self) -> int:
+        """The number of the journal's next row."""
+        return self._seal.journal_end
+
+    def journal(self) -> list[bytes]:
+        """The journal's rows, as they were when the store was opened.
+
+        Raises:
+            VerificationError: they are not what this gateway signed.
+        """
+        with self._guard:
+            rows = self._rows.journal()
+        schema.check_journal(self._seal, rows)
+        return [data for _, data in rows]
+
+    def commit(self, drafts: Sequence[Draft], journal: Step | None = None) -> Committed:
+        """Seal the drafts, in order, as the next entries, and do the journal's step; durable when this returns.
 
         Raises:
             DraftError: one of them cannot be sealed; nothing was stored.
@@ -177,32 +204,64 @@ class Store:
         """
         with self._guard:
             self._check_usable()
-            first = self.size
-            if not drafts:
+            first, seal = self.size, self._seal
+            step = journal or Step(seal.journal_first, seal.journal_end, None)
+            new_journal = (step.first, step.end) != (seal.journal_first, seal.journal_end)
+            if not drafts and not new_journal:
                 return Committed(first, first, self._checkpoint)
             sealer = Sealer(self.origin, self._heads, self._contexts, self._ledger, self._random)
             sealed = [sealer.seal(draft) for draft in drafts]
-            builder = self._builder.copy()
+            builder, signed, hashes = self._builder.copy(), self._checkpoint, self._journal
             with self._transaction():
-                self._db.executemany(
-                    "INSERT INTO entries (idx, leaf, body) VALUES (?, ?, ?)",
-                    [(first + n, entry.leaf, entry.body) for n, entry in enumerate(sealed)],
-                )
-                tiles = builder.extend(self._read_back(first, sealed))
-                if tiles:
-                    self._db.executemany(
-                        "INSERT INTO tiles (level, n, hashes) VALUES (?, ?, ?)",
-                        [(tile.level, tile.n, tile.data) for tile in tiles],
-                    )
-                signed = sign_checkpoint(Checkpoint(self.origin, builder.size, builder.root()), self._signer)
-                self._replace_head(signed)
+                if sealed:
+                    signed = self._append(builder, first, sealed)
+                if new_journal:
+                    hashes, seal = self._step_journal(step)
+                    self._write_seal(seal)
             self._builder, self._checkpoint = builder, signed
+            self._journal, self._seal = hashes, seal
             self._heads.update(sealer.heads)
             self._contexts.update(sealer.contexts)
             for n, draft in enumerate(drafts):
                 if isinstance(draft.event, Heads):
                     self._last_heads = first + n
             return Committed(first, builder.size, signed)
+
+    def _append(self, builder: "TileBuilder", first: int, sealed: Sequence[SealedEntry]) -> bytes:
+        """The entries, their tiles and the signed head; answers that."""
+        self._db.executemany(
+            "INSERT INTO entries (idx, leaf, body) VALUES (?, ?, ?)",
+            [(first + n, entry.leaf, entry.body) for n, entry in enumerate(sealed)],
+        )
+        tiles = builder.extend(self._read_back(first, sealed))
+        if tiles:
+            self._db.executemany(
+                "INSERT INTO tiles (level, n, hashes) VALUES (?, ?, ?)",
+                [(tile.level, tile.n, tile.data) for tile in tiles],
+            )
+        signed = sign_checkpoint(Checkpoint(self.origin, builder.size, builder.root()), self._signer)
+        self._replace_head(signed)
+        return signed
+
+    def _step_journal(self, step: Step) -> tuple[deque[bytes], Seal]:
+        """Do the journal's step; answers its rows' hashes and the seal over them."""
+        seal, hashes = self._seal, self._journal.copy()
+        if self._checkpoint is None:
+            raise MisuseError("a journal before the first entry")
+        if step.row is not None:
+            self._db.execute("INSERT INTO journal (n, data) VALUES (?, ?)", (step.end - 1, step.row))
+            (found,) = self._db.execute("SELECT data FROM journal WHERE n = ?", (step.end - 1,)).fetchone()
+            if found != step.row:
+                raise VerificationError("a row of the journal was read back changed; nothing was stored")
+            hashes.append(sha256(found).digest())
+        if step.first > seal.journal_first:
+            self._db.execute("DELETE FROM journal WHERE n < ? OR n >= ?", (step.first, step.end))
+        while len(hashes) > step.end - step.first:
+            hashes.popleft()
+        if step.end != seal.journal_end + (step.row is not None) or len(hashes) != step.end - step.first:
+            raise MisuseError(f"the journal goes to {seal.journal_end}, cannot do {step.first} to {step.end}")
+        digest = schema.digest_journal(hashes)
+        return hashes, replace(seal, journal_first=step.first, journal_end=step.end, journal_digest=digest)
 
     def add_receipt(self, receipt: VerifiedReceipt, at_ms: int) -> bool:
         """Store a verified receipt that came at `at_ms` (wall clock); False where an equal or greater one is there."""
@@ -213,11 +272,10 @@ class Store:
             if receipt.size > self.size:
                 raise MisuseError(f"a receipt for {receipt.size} entries, the log has {self.size}")
             row = (receipt.size, at_ms, receipt.statement, receipt.proof)
-            seal = Seal(
-                self.origin,
-                self._seal.receipts + 1,
-                schema.chain_receipt(self._seal.digest, *row),
-                self._seal.pruned,
+            seal = replace(
+                self._seal,
+                receipts=self._seal.receipts + 1,
+                digest=schema.chain_receipt(self._seal.digest, *row),
             )
             with self._transaction():
                 self._db.execute("INSERT INTO receipts (size, at_ms, statement, proof) VALUES (?, ?, ?, ?)", row)
@@ -242,7 +300,7 @@ class Store:
                 last += 1
             if last == first:
                 return 0
-            seal = Seal(self.origin, self._seal.receipts, self._seal.digest, last)
+            seal = replace(self._seal, pruned=last)
             with self._transaction():
                 self._db.execute("UPDATE entries SET body = NULL WHERE idx >= ? AND idx < ?", (first, last))
                 self._write_seal(seal)

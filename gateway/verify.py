@@ -7,6 +7,7 @@
     tiles      each what the entries give; none missing, none more
     head       the checkpoint signed by the gateway's key, of its origin, over exactly these entries
     receipts   each in the sealed order; its proof good, its root our own root at that size
+    journal    exactly the rows that were signed, each readable
     seal, meta signed; of this origin and key
 
 The first thing that is wrong is named. A wall clock that ran back is a remark: clocks are claims.
@@ -16,7 +17,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from gateway import schema
+from gateway import journal, schema
 from gateway.blame import Suspicion, suspects
 from gateway.reader import Reader, ReceiptRow
 from gateway.receipts import open_receipt
@@ -73,6 +74,7 @@ class Report:
     pruned: int = 0
     tiles: int = 0
     receipts: int = 0
+    journal: int = 0  # bytes that were read and are not sealed yet
     custody: int = 0
     remarks: list[str] = field(default_factory=list)
     failure: Failure | None = None
@@ -137,6 +139,7 @@ class _Check:
         if self._builder.root() != head.root:
             self._blame(head, head.size, head.root, "the signed checkpoint")
         self._check_receipts_end(seal)
+        self._check_journal(seal)
         found = self._db.execute("SELECT count(*) FROM tiles").fetchone()[0]
         if found != self.report.tiles:
             raise self._bad(f"{found} tiles are stored, the entries have {self.report.tiles} full ones")
@@ -148,8 +151,11 @@ class _Check:
         if found != "ok":
             raise self._bad(f"the database is damaged: {found}")
         names = {name for (name,) in self._db.execute("SELECT name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'")}
-        if names != schema.TABLES:
-            wrong = ", ".join(sorted(names ^ schema.TABLES))
+        tables = schema.TABLES
+        if schema.version(self._db) < schema.JOURNAL_VERSION:
+            tables -= {"journal"}
+        if names != tables:
+            wrong = ", ".join(sorted(names ^ tables))
             raise self._bad(f"tables missing or not known: {wrong}")
         expected = {"origin": self._own_key.name, "vkey": str(getattr(self._own_key, "vkey", ""))}
         meta = self._reader.meta()
@@ -160,7 +166,9 @@ class _Check:
     def _check_head(self) -> tuple[Checkpoint | None, Seal | None]:
         data = self._reader.checkpoint()
         if data is None:
-            for table in ("entries", "tiles", "receipts"):
+            for table in sorted(schema.TABLES - {"head", "meta"}):
+                if table == "journal" and not self._reader.journal():
+                    continue
                 if self._db.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone():  # noqa: S608  a constant
                     raise self._bad(f"there are {table} and no signed checkpoint")
             return None, None
@@ -317,6 +325,12 @@ class _Check:
                 seal.digest.hex()[:16],
                 self._digest.hex()[:16],
             )
+
+    def _check_journal(self, seal: Seal) -> None:
+        rows = self._reader.journal()
+        schema.check_journal(seal, rows)
+        found = journal.read([data for _, data in rows])
+        self.report.journal = sum(each.open_bytes for each in found)
 
     # -- who is to blame ---------------------------------------------------------------------------------------------
 

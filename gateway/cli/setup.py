@@ -35,6 +35,7 @@ port = {port}
 # entry_readings = 200           # or after this many readings
 # keep_raw = true                # keep the line's bytes, so that a mended decoder never rewrites history
 # retention_days = 30            # bodies that the collector has custody of are kept this long
+# min_free_mb = 64               # with less free than this the intake stops, and goes on when there is room
 
 # One [[port]] for each line to a device.
 #

@@ -4,7 +4,7 @@ import json
 import sys
 import time
 from collections import deque
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gateway import config as configuration
-from gateway import generations, keys, report, schema
+from gateway import disk, generations, keys, report, schema
 from gateway import verify as checking
 from gateway.history import History, Shown
 from gateway.reader import Reader
@@ -74,7 +74,11 @@ def _status(found: "Config", key: Ed25519Verifier) -> report.GatewayStatus:
     if not (found.state / schema.DATABASE).is_file():
         return report.make(found.gateway, key, None, running=running, now_ms=now_ms)
     with Reader.open(found.state) as reader:
-        return report.make(found.gateway, key, reader, running=running, now_ms=now_ms)
+        made = report.make(found.gateway, key, reader, running=running, now_ms=now_ms)
+        word, free = disk.describe(
+            found.state, round(found.record.min_free_mb * 2**20), reader.reusable, running=running
+        )
+        return replace(made, disk=word, disk_free=free)
 
 
 def _table(now: report.GatewayStatus) -> "Table":
@@ -93,6 +97,8 @@ def _table(now: report.GatewayStatus) -> "Table":
     table.caption = (
         f"{now.size} entries, {now.backlog} not yet receipted; last receipt: {receipt}; clock error: {bound}"
     )
+    if now.disk != "ok":
+        table.caption += f"; disk {now.disk}"
     table.caption_justify = "left"
     return table
 

@@ -2,7 +2,7 @@
 
 The line is described in `masimo_line`; this file makes events of it. ALARM tells which limits are violated, EXC what
 is the matter with sensor and signal. Dashes are an absence whose reason EXC gives; a number stays a number, and EXC
-marks its quality. The time is the device's own clock with a year of two digits, read as 20yy.
+marks its quality. The time is the device's own clock with a year of two digits, read as 20yy, from 70 as 19yy.
 
 EXC: 1 no sensor, 2 defective sensor, 4 low perfusion, 8 pulse search, 10 interference, 20 sensor off, 40 ambient light,
 80 unrecognised sensor, 100 incompatible sensor, 400 low signal IQ, 800 Masimo SET (normal), 1000 no cable, 2000 cable
@@ -102,7 +102,7 @@ class MasimoDriver:
     """
 
     NAME: ClassVar[str] = "masimo"
-    VERSION: ClassVar[str] = "1"
+    VERSION: ClassVar[str] = "2"
     CHECK: ClassVar[Check] = Check.NOTHING
     OPTIONS: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "model": ("Rad-8 or Radical-7", "Rad-5", "Rad-8", "Rad-87", "Radical-5", "Radical-7"),

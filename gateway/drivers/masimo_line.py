@@ -78,7 +78,8 @@ def scaled(text: str, exponent: int) -> int | None:
 def local_ms(time: str) -> int | None:
     """The device's time as ms since 1970 in no zone; None for a time that does not exist. 16 means 2016."""
     try:
-        moment = datetime.strptime(f"{time[:6]}20{time[6:]}", "%m/%d/%Y %H:%M:%S").replace(tzinfo=UTC)
+        century = 19 if time[6:8] >= "70" else 20  # a clock that was lost begins at 1970
+        moment = datetime.strptime(f"{time[:6]}{century}{time[6:]}", "%m/%d/%Y %H:%M:%S").replace(tzinfo=UTC)
     except ValueError:
         return None
     return int(moment.timestamp()) * 1000

@@ -104,7 +104,7 @@ def test_the_next_run_knows_how_the_last_one_ended(configuration, tmp_path):
 def test_a_commit_that_fails_ends_the_process(configuration, monkeypatch):
     running = Running(configuration)
 
-    def fail(self, drafts):
+    def fail(self, drafts, journal=None):
         raise StoreError("disk full")
 
     monkeypatch.setattr(Store, "commit", fail)

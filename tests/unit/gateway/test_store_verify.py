@@ -8,16 +8,29 @@ from random import Random
 import pytest
 
 from gateway import schema
+from gateway.journal import Journal, Row, Step, encode, pack
 from gateway.reader import Reader
+from gateway.tape import Mark, Position, What
 from gateway.verify import verify_store
-from tests.unit.gateway.makers import KEY, LEDGER_KEY, ModelLedger, drafts, heads, open_store, readings, stop
+from tests.unit.gateway.makers import KEY, LEDGER_KEY, ModelLedger, drafts, heads, instant, open_store, readings, stop
+from vitaledger.marks import GapReason
 
 COLUMNS = {
     "entries": ("idx", ["leaf", "body"]),
     "tiles": ("rowid", ["hashes"]),
     "head": ("id", ["checkpoint", "seal"]),
     "receipts": ("size", ["statement", "proof"]),
+    "journal": ("n", ["data"]),
 }
+
+
+def journal_row(n):
+    tape = Journal(0, bytes(16), clean=True).tape("bed-1", "nonin")
+    mark = Mark(Position(0, 0, 1), "nonin:port:bed-1", None, "", GapReason.UNPLUGGED, "")
+    tape.follow(lambda: mark)
+    for _ in range(n + 1):
+        tape.add(What.RECEIVED, instant(n * 1000), b"bytes of the line")
+    return encode(Row(bytes(16), 1, (pack(tape, *tape.take()),)))
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +45,9 @@ def clean(tmp_path_factory):
                 size = first + 50
                 store.add_receipt(ledger.receipt(size, store._rows.root_at(size)), 1_700_000_000_000 + first)
         store.prune(100, 2**62)
-        store.commit([heads(10**6), stop(10**6)])
+        for n in range(3):
+            store.commit([], Step(0, n + 1, journal_row(n)))
+        store.commit([heads(10**6), stop(10**6)], Step(1, 4, journal_row(3)))
     return path
 
 
@@ -99,6 +114,7 @@ def test_any_change_of_any_row_is_found(clean, tmp_path, seed):
                 "entries": "idx, leaf, body",
                 "tiles": "level, n, hashes",
                 "receipts": "size, at_ms, statement, proof",
+                "journal": "n, data",
             }
             if table == "head":
                 done.append("same")
@@ -141,6 +157,12 @@ def test_any_change_of_any_row_is_found(clean, tmp_path, seed):
         "DELETE FROM meta",
         "CREATE TABLE more (a)",
         "DROP TABLE receipts",
+        "DROP TABLE journal",
+        "DELETE FROM journal",
+        "DELETE FROM journal WHERE n = 1",
+        "DELETE FROM journal WHERE n = 3",
+        "UPDATE journal SET n = n + 1 WHERE n = 3",
+        "INSERT INTO journal VALUES (4, x'00')",
         "DELETE FROM entries WHERE idx >= 640",
         "DELETE FROM head",
         "UPDATE entries SET body = NULL WHERE idx < 101",

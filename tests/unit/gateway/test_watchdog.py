@@ -242,7 +242,7 @@ from gateway import agent, config, watchdog
 from gateway.store import Store
 watchdog.STALLED_S = 2.0
 commit, seen = Store.commit, []
-def stalls(self, drafts):
+def stalls(self, drafts, journal=None):
     seen.append(1)
     if len(seen) > 1:
         threading.Event().wait()
