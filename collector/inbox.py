@@ -42,10 +42,18 @@ class Inbox:
         self._count = 0
         self._closed = False
         self.dropped = 0
+        self.received = self.received_bytes = 0
+
+    def waiting(self) -> tuple[int, int]:
+        """(messages, bytes) that wait."""
+        with self._changed:
+            return self._count, sum(queue.bytes for queue in self._queues.values())
 
     def put(self, message: Message) -> bool:
         """Take a message; False where its gateway has too many waiting: it is dropped, and counted."""
         with self._changed:
+            self.received += 1
+            self.received_bytes += len(message.payload)
             queue = self._queues.get(message.gateway)
             if queue is None:
                 queue = _Queue()

@@ -23,7 +23,8 @@ from importlib.metadata import version
 from gateway import keys, last_words, service
 from gateway.chains import Chains
 from gateway.clock import ClockWatch, SystemClock
-from gateway.config import Config, PortConfig
+from gateway.config import Config, MetricsConfig, PortConfig
+from gateway.counts import Counts
 from gateway.draft import Draft
 from gateway.drivers.api import Driver
 from gateway.drivers.load import available, load
@@ -114,6 +115,8 @@ class Agent:
         self._run_id = os.urandom(16)
         self._version = version("vitaledger")
         self._commit_ms: deque[float] = deque(maxlen=600)
+        self._counts = Counts()
+        self._unmeasure: Callable[[], None] = lambda: None
         self._disk_low = False
         known = {chain: store.last_clock(chain) for chain in store.heads() if chain != GATEWAY_CHAIN}
         self._chains = Chains(known, clean=store.stopped_cleanly)
@@ -169,6 +172,8 @@ class Agent:
         try:
             self._commit(self._beginning())
             last_words.forget(self._config.state)
+            if self._config.metrics is not None:
+                self._measure(self._config.metrics)
             for line in self._lines:
                 line.start()
             self._link.start()
@@ -178,11 +183,13 @@ class Agent:
             self._watchdog.start()
             failure = self._work(stop)
             self._watchdog.stop()
+            self._unmeasure()
             service.notify("STOPPING=1")
             self._stop_lines()
             self._commit([*self._chains.take(), *self._ending(failure)])
         except VitaledgerError as error:
             self._watchdog.stop()
+            self._unmeasure()
             logger.critical("the log cannot be written, this process ends: %s", error)
             self._stop_lines()
             self._link.stop()
@@ -191,6 +198,27 @@ class Agent:
             self._await_receipt(stop)
         self._link.stop()
         return 0 if failure is None else 1
+
+    def _measure(self, where: MetricsConfig) -> None:
+        from gateway.metrics import Metrics, Sources  # noqa: PLC0415  without that section nothing of it is loaded
+
+        sources = Sources(
+            self._version,
+            self._config.state,
+            self._counts,
+            self._clock,
+            self._lines,
+            self._link,
+            self._chains,
+            self._watchdog,
+        )
+        metrics = Metrics(sources)
+        try:
+            port = metrics.start(where.host, where.port)
+            self._unmeasure = metrics.stop
+            logger.info("metrics: http://%s:%d/metrics", where.host, port)
+        except MisuseError as error:
+            logger.error("%s", error)  # noqa: TRY400  nothing that is recorded depends on it
 
     # What the gateway says of itself
 
@@ -265,7 +293,9 @@ class Agent:
             return
         began = time.monotonic()
         self._store.commit(drafts)
-        self._commit_ms.append((time.monotonic() - began) * 1000)
+        took = time.monotonic() - began
+        self._commit_ms.append(took * 1000)
+        self._counts.committed(drafts, took)
         self._link.notify_sealed()
 
     def _stop_lines(self) -> None:

@@ -36,6 +36,10 @@ port = {port}
 # keep_raw = true                # keep the line's bytes, so that a mended decoder never rewrites history
 # retention_days = 30            # bodies that the collector has custody of are kept this long
 
+# [metrics]                      # Prometheus finds the gateway there; without this section it does not
+# host = "127.0.0.1"
+# port = 9464
+
 # One [[port]] for each line to a device.
 #
 # [[port]]
