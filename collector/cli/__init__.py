@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from collector.cli.backup import backup, restore
 from collector.cli.common import Context, readable
 from collector.cli.devices import devices, gateways
 from collector.cli.doctor import doctor
@@ -32,7 +33,21 @@ def cli(context: click.Context, config_file: Path | None) -> None:
     context.obj = Context(config_file)
 
 
-for _command in (run, init, enroll, doctor, gateways, devices, history, export, verify, status, broker):
+for _command in (
+    run,
+    init,
+    enroll,
+    doctor,
+    gateways,
+    devices,
+    history,
+    export,
+    verify,
+    status,
+    backup,
+    restore,
+    broker,
+):
     cli.add_command(_command)
 
 
