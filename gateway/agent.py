@@ -36,6 +36,7 @@ from gateway.port import Port, is_there
 from gateway.reader import Reader
 from gateway.recorder import Limits
 from gateway.store import Store
+from gateway.throttle import Throttle
 from gateway.uplink import Progress, Uplink
 from gateway.watchdog import Watchdog
 from vitaledger import events
@@ -47,6 +48,7 @@ from vitaledger.messages import Health, Status
 COMMIT_S = 1.0
 HEADS_S = 60.0
 PRUNE_S = 10.0
+MAX_ALARMS, ALARMS_S = 30, 600.0  # incidents of the uplink: what the other side says decides how many there are
 LINES_STOP_S = 8.0  # more than opening a TCP line may take
 DISK_WARNING = 0.8
 _DAY_MS = 86_400_000
@@ -116,6 +118,7 @@ class Agent:
         self._version = version("vitaledger")
         self._commit_ms: deque[float] = deque(maxlen=600)
         self._counts = Counts()
+        self._alarms = Throttle(MAX_ALARMS, ALARMS_S)
         self._unmeasure: Callable[[], None] = lambda: None
         self._disk_low = False
         known = {chain: store.last_clock(chain) for chain in store.heads() if chain != GATEWAY_CHAIN}
@@ -244,7 +247,10 @@ class Agent:
         return [self._own(events.Heads((), None)), self._own(events.Stop("asked to"))]
 
     def _alarm(self, text: str) -> None:
-        self._chains.put("uplink", self._own(events.Incident("uplink", clean(text, 256))))
+        if self._alarms.allows(time.monotonic()):
+            missed = self._alarms.missed()
+            told = f"{text}; {missed} more were not sealed" if missed else text
+            self._chains.put("uplink", self._own(events.Incident("uplink", clean(told, 256))))
 
     def _clock_step(self) -> list[Draft]:
         now = self._clock.now()
