@@ -1,23 +1,24 @@
 """Sealing at the gateway: linked, hashed, in the tree, signed, committed FULL; against plain SQLite.
 
-
 Readings an entry: 20 (one signal, as a 1 Hz series of 20 s would be; values only, no raw bytes). The plain side inserts
-the very leaves and bodies that the gateway sealed, into a table of the same shape, in the same transactions, on the
-same file system.
+the very leaves and bodies that the gateway sealed, into a table of the same shape, in the same transactions, with the
+same settings of the database, on the same file system.
 """
 
 import os
 import sqlite3
 import tempfile
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 from bench.scratch import scratch
 from gateway.draft import Draft, Instant
-from gateway.schema import PAGE_SIZE
+from gateway.reader import Reader
+from gateway.schema import connect
 from gateway.store import Store
 from vitaledger import vitals
 from vitaledger.content import Context, Series, Values
@@ -26,6 +27,8 @@ from vitaledger.keys import Ed25519Signer
 from vitaledger.marks import Category, Check, Provenance, Use
 
 READINGS = 20
+SLICES = 20  # turns a run
+WORN_IN = 10_000  # entries before the measured ones: the WAL has its size then, as in a store that has been at work
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,42 +64,60 @@ def _batches(count: int, size: int) -> list[range]:
     return [range(at, min(at + size, count)) for at in range(0, count, size)]
 
 
-def _seal(folder: Path, work: list[Draft], size: int) -> tuple[float, list[tuple[int, bytes, bytes]]]:
+@dataclass(slots=True)
+class Sides:
+    """Both stores, open, and the seconds that each has taken."""
+
+    store: Store
+    reader: Reader
+    plain: sqlite3.Connection
+    sealed_s: float = 0.0
+    plain_s: float = 0.0
+
+    def work(self, drafts: list[Draft], entries_a_commit: int) -> None:
+        """Let one side and then the other take these entries."""
+        first, clock = self.store.size, time.perf_counter
+        began = clock()
+        for batch in _batches(len(drafts), entries_a_commit):
+            self.store.commit(drafts[batch.start : batch.stop])
+        self.sealed_s += clock() - began
+        rows = [(first + n, *pair) for n, pair in enumerate(self.reader.entries(first, self.store.size))]
+        began = clock()
+        for batch in _batches(len(rows), entries_a_commit):
+            self.plain.execute("BEGIN IMMEDIATE")
+            self.plain.executemany("INSERT INTO entries VALUES (?, ?, ?)", rows[batch.start : batch.stop])
+            self.plain.execute("COMMIT")
+        self.plain_s += clock() - began
+
+
+@contextmanager
+def sides() -> Iterator[Sides]:
+    """Both, empty, with the gateway's own settings: pages, WAL, FULL and when the WAL is carried over."""
     signer = Ed25519Signer("bench.example/gateway/b1", os.urandom(32))
-    store = Store.open(folder / "sealed", signer, random=os.urandom)
-    try:
-        began = time.perf_counter()
-        for batch in _batches(len(work), size):
-            store.commit(work[batch.start : batch.stop])
-        took = time.perf_counter() - began
-    finally:
-        store.close()
-    with closing(sqlite3.connect(folder / "sealed" / "log.db")) as db:
-        return took, db.execute("SELECT idx, leaf, body FROM entries ORDER BY idx").fetchall()
+    with tempfile.TemporaryDirectory(prefix="vitaledger-bench-", dir=scratch()) as name:
+        folder = Path(name)
+        (folder / "plain").mkdir()
+        with (
+            Store.open(folder / "sealed", signer, random=os.urandom) as store,
+            Reader.open(folder / "sealed") as reader,
+            closing(connect(folder / "plain")) as plain,
+        ):
+            plain.execute("CREATE TABLE entries (idx INTEGER PRIMARY KEY, leaf BLOB NOT NULL, body BLOB)")
+            yield Sides(store, reader, plain)
 
 
-def _plain(folder: Path, rows: list[tuple[int, bytes, bytes]], size: int) -> float:
-    with closing(sqlite3.connect(folder / "plain.db", isolation_level=None)) as db:
-        db.execute(f"PRAGMA page_size = {PAGE_SIZE}")
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = FULL")
-        db.execute("CREATE TABLE entries (idx INTEGER PRIMARY KEY, leaf BLOB NOT NULL, body BLOB)")
-        began = time.perf_counter()
-        for batch in _batches(len(rows), size):
-            db.execute("BEGIN IMMEDIATE")
-            db.executemany("INSERT INTO entries VALUES (?, ?, ?)", rows[batch.start : batch.stop])
-            db.execute("COMMIT")
-        return time.perf_counter() - began
-
-
-def measure(entries_a_commit: int, *, runs: int, entries: int) -> Figure:
-    """Run both sides after one another, `runs` times."""
-    work = drafts(entries)
+def measure(entries_a_commit: int, *, runs: int, entries: int, worn_in: int = WORN_IN) -> Figure:
+    """Let both sides take turns, a slice of the entries each, so that what else the machine does meets both."""
+    before, work = drafts(worn_in), drafts(entries)
+    slices = _batches(entries, max(entries // SLICES, entries_a_commit))
     sealed, plain = [], []
     for _ in range(runs):
-        with tempfile.TemporaryDirectory(prefix="vitaledger-bench-", dir=scratch()) as name:
-            took, rows = _seal(Path(name), work, entries_a_commit)
-            sealed.append(entries * READINGS / took)
-            plain.append(entries * READINGS / _plain(Path(name), rows, entries_a_commit))
+        with sides() as both:
+            both.work(before, 100)
+            both.sealed_s = both.plain_s = 0.0
+            for part in slices:
+                both.work(work[part.start : part.stop], entries_a_commit)
+        sealed.append(entries * READINGS / both.sealed_s)
+        plain.append(entries * READINGS / both.plain_s)
     ratios = [a / b for a, b in zip(sealed, plain, strict=True)]
     return Figure(entries_a_commit, median(sealed), median(plain), median(ratios), (min(ratios), max(ratios)))

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from collector.history import Device, Seen, Span, chain_history
-from collector.reader import ChainRow
+from collector.reader import ChainRow, LogRow
 from collector.verified import State, VerifiedLog, VerifiedStore
 from vitaledger import evidence, merkle, policy
 from vitaledger.entry import GATEWAY_CHAIN, PartType
 from vitaledger.errors import MisuseError, VerificationError
 from vitaledger.events import Heads, LedgerHead
 from vitaledger.evidence import After, Claim, Proven, Shown, Verified
+from vitaledger.statement import Succession
 
 _ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # the files carry no time of their own: same evidence, same bytes
 _LOOK_ROUND = 512  # how many of the gateway's own entries are searched for a heads entry; there is one a minute
@@ -79,6 +80,7 @@ def export(
         _proven(store, log.row.enrolled),
         store.ledger.head.raw,
         after,
+        _predecessors(store, log.row),
     )
     trusted = policy.parse(f"log {store.ledger.vkey}\nquorum none\n".encode())
     return Exported(files, evidence.verify(files, trusted), tuple(remarks))
@@ -135,6 +137,18 @@ def _shown(log: VerifiedLog, index: int, withheld: list[int]) -> Shown:
 
 def _proven(store: VerifiedStore, index: int) -> Proven:
     return Proven(store.ledger.leaf(index), index, store.ledger.inclusion(index))
+
+
+def _predecessors(store: VerifiedStore, row: LogRow) -> list[Proven]:
+    """The statements that enrolled the logs before a successor's, back to the first."""
+    found: list[Proven] = []
+    while isinstance(said := store.ledger.statement(row.enrolled), Succession):
+        before = store.reader.log_of(said.old_origin)
+        if before is None or before.enrolled >= row.enrolled:
+            raise VerificationError(f"statement {row.enrolled}: {said.old_origin} was not enrolled before")
+        row = before
+        found.append(_proven(store, row.enrolled))
+    return found
 
 
 # -- heads entries of the gateway's own micro-chain -------------------------------------------------------------------

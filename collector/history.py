@@ -53,13 +53,17 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One entry as it is shown; `at_us` is its clock, unproven where the entry failed."""
+    """One entry as it is shown; `at_us` is its clock, unproven where the entry failed.
+
+    `carried` names the (origin, index) of the entry that carries it over, where it is not shown from its own log.
+    """
 
     log: LogRow
     chain: str
     seq: int
     at_us: int
     look: Look
+    carried: tuple[str, int] | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -83,7 +87,15 @@ def devices(reader: Reader, *, gateways: bool = False) -> list[Device]:
         log = logs.get(chain.log)
         if log is not None and (gateways or chain.name != GATEWAY_CHAIN):
             found.setdefault(_label(log, chain), []).append((log, chain))
-    return [Device(label, tuple(chains)) for label, chains in sorted(found.items())]
+    by_origin = {row.origin: row for row in logs.values()}
+    for origin, name in reader.carried_chains():  # a device whose entries are all carried over has no chain there
+        log = by_origin.get(origin)
+        if log is not None and (gateways or name != GATEWAY_CHAIN) and reader.chain_of(log.log, name) is None:
+            chain = ChainRow(0, log.log, name, 0, genesis(origin, name), None)
+            found.setdefault(_label(log, chain), []).append((log, chain))
+    return [
+        Device(label, tuple(sorted(chains, key=lambda pair: pair[0].log))) for label, chains in sorted(found.items())
+    ]
 
 
 def _label(log: LogRow, chain: ChainRow) -> str:
@@ -137,17 +149,11 @@ def _is_on(store: VerifiedStore, device: Device, port: str) -> bool:
 # -- entries ----------------------------------------------------------------------------------------------------------
 
 
-def history(store: VerifiedStore, device: Device, span: Span, newest: int | None = None) -> Iterator[Seen]:
-    """The entries of a device in a span, log by log, in order of their numbers; with `newest`, only so many a log."""
-    for log, chain in device.chains:
-        yield from chain_history(store.log(log), chain, span, newest)
-
-
 def chain_history(log: VerifiedLog, chain: ChainRow, span: Span, newest: int | None = None) -> Iterator[Seen]:
     """The entries of one micro-chain in a span, in order of their numbers, links between them checked."""
     for first, last in _tail(_runs(log, chain, span), newest):
         for seen in run(log, chain, first, last):
-            if seen.verdict.state is State.FAILED or span.first_seq is not None or _overlaps(seen, span):
+            if seen.verdict.state is State.FAILED or span.first_seq is not None or overlaps(seen, span):
                 yield seen
     yield from _out_of_order(log, chain, span)
 
@@ -167,7 +173,7 @@ def _out_of_order(log: VerifiedLog, chain: ChainRow, span: Span) -> Iterator[See
         place = log.reader.positions(chain.chain, entry.seq, entry.seq)
         seen = Seen(log.row, chain.name, entry.seq, entry.clock.wall_ms * 1000, log.look(index))
         last = entry.seq if span.last_seq is None else span.last_seq
-        inside = _overlaps(seen, span) and (span.first_seq or 0) <= entry.seq <= last
+        inside = overlaps(seen, span) and (span.first_seq or 0) <= entry.seq <= last
         if inside and (not place or place[0].idx != index):
             yield seen
 
@@ -298,7 +304,8 @@ def _clock(log: VerifiedLog, chain: ChainRow, place: Position) -> int:
     return entry.clock.wall_ms
 
 
-def _overlaps(seen: Seen, span: Span) -> bool:
+def overlaps(seen: Seen, span: Span) -> bool:
+    """Whether anything in an entry lies in a span of time."""
     lasts = seen.opened.last_us if seen.opened else 0
     return (span.to_us is None or seen.at_us <= span.to_us) and (
         span.from_us is None or seen.at_us + lasts >= span.from_us

@@ -11,23 +11,26 @@ foresaw fails the whole step, and `culprit` names the gateway that was being wor
 while and repeats the step without it, so that nothing from one gateway stops another.
 """
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from hashlib import sha256
 
-from collector import receipts
+from collector import receipts, successions
 from collector.inbox import Message
 from collector.ledger import Ledger
 from collector.mirror import Mirror, plain
 from collector.reader import LogRow, Refusal
 from collector.store import LostSwapError, Store
-from vitaledger import cbor, messages, witness
+from vitaledger import cbor, fork, messages, witness
+from vitaledger.checkpoint import parse_unverified
 from vitaledger.errors import MalformedError
 from vitaledger.keys import Ed25519Signer
-from vitaledger.messages import BAD_REQUEST, CONFLICT, FORBIDDEN, OK, UNKNOWN
+from vitaledger.messages import BAD_REQUEST, CONFLICT, OK, UNKNOWN, WAITING
 
 __all__ = ["Counts", "Message", "Publish", "Step"]
 
+_log = logging.getLogger(__name__)
 MAX_REPEATS = 8
 SET_ASIDE_MS = 60_000
 STATE = 0  # the id of a down/entries that answers no message
@@ -66,6 +69,7 @@ class _Turn:
     state: dict[int, Mirror] = field(default_factory=dict)  # logs whose state is told after a checkpoint
     grown: dict[int, Mirror] = field(default_factory=dict)
     receipts: dict[int, Mirror] = field(default_factory=dict)
+    alarms: list[str] = field(default_factory=list)
 
 
 class Step:
@@ -112,6 +116,8 @@ class Step:
                 continue
             self._stale = False
             self._count(turn.counts)
+            for alarm in turn.alarms:
+                _log.error("ALARM: %s", alarm)
             return self._publishes(turn)
         raise LostSwapError(f"the ledger's head was taken away {MAX_REPEATS} times in a row")
 
@@ -162,9 +168,7 @@ class Step:
             case "up/health":
                 self._presence(message, turn)
             case _:
-                why = "succession is not taken yet"
-                self._refused(message, turn, FORBIDDEN, why)
-                self._answer_checkpoint(message, turn, FORBIDDEN, f"{why}\n".encode(), None)
+                self._succession(message, turn)
 
     def _checkpoint(self, message: Message, turn: _Turn) -> None:
         mirror = None
@@ -184,11 +188,35 @@ class Step:
             if decision.fork:
                 turn.counts.forks += 1
                 why = f"fork: two signed heads of this log contradict each other; answered {why}"
+                if mirror is not None:
+                    self._fork(mirror, message.payload, turn)
             self._refused(message, turn, decision.status, why)
         last = None if mirror is None else mirror.row.checkpoint
         self._answer_checkpoint(message, turn, decision.status, decision.body, last)
         if mirror is not None and decision.status in {OK, CONFLICT}:
             turn.state[mirror.row.log] = turn.receipts[mirror.row.log] = mirror
+
+    def _fork(self, mirror: Mirror, request: bytes, turn: _Turn) -> None:
+        """Keep the evidence of a fork that can be proven, once for each head."""
+        note = witness.parse_request(request).checkpoint
+        evidence = mirror.fork_evidence(note)
+        if evidence is None:
+            return
+        head, row = parse_unverified(note)[0], mirror.row
+        if self._store.add_fork(row.log, turn.now_ms, head.size, head.root, evidence, request):
+            sizes = " and ".join(str(size) for size in fork.verify(evidence).sizes)
+            turn.alarms.append(f"{row.origin} has forked: its signed heads of {sizes} entries contradict each other")
+
+    def _succession(self, message: Message, turn: _Turn) -> None:
+        note = message.payload
+        done = successions.take(self._store, self.ledger, message.gateway, note, turn.now_ms)
+        if done.status not in {OK, WAITING}:
+            self._refused(message, turn, done.status, done.detail)
+        if done.alarm is not None:
+            turn.alarms.append(done.alarm)
+        answer = messages.SuccessionAnswer(sha256(note).digest(), done.status, done.free, plain(done.detail))
+        payload = messages.SUCCESSION_ANSWER.encode(answer)
+        turn.answers.append(Publish(message.gateway, "down/succession", payload))
 
     def _entries(self, message: Message, turn: _Turn) -> None:
         try:

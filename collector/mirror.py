@@ -20,12 +20,12 @@ from collector.ranges import Ranges
 from collector.reader import MAX_LOG, LogRow
 from collector.seam import MirrorStore
 from collector.strands import Strands
-from vitaledger import messages, statement, witness
+from vitaledger import fork, messages, statement, witness
 from vitaledger.checkpoint import parse_unverified
 from vitaledger.entry import parse_body, parse_leaf, verify_body
 from vitaledger.errors import ForkError, MalformedError, VerificationError
 from vitaledger.keys import parse_vkey, verifier_of
-from vitaledger.merkle import leaf_hash, root, root_from_tiles, verify_subtree_consistency
+from vitaledger.merkle import consistency_proof, leaf_hash, root, root_from_tiles, verify_subtree_consistency
 from vitaledger.messages import BAD_REQUEST, CONFLICT, OK, REFUSED, TILE, Entries
 from vitaledger.statement import Anchor, Custody, Finding
 from vitaledger.tiles import TileBuilder
@@ -87,11 +87,40 @@ class Mirror:
     def _compare_own(self, decision: Decision, request: bytes) -> Decision:
         """On a 409 the signed head is held against our own tree as well: a restored gateway shows itself here."""
         head = parse_unverified(witness.parse_request(request).checkpoint)[0]
-        if not 0 < head.size <= self.row.stored:
-            return decision
-        if root_from_tiles(self._store.tile_reader(self.row.log, self.row.stored), head.size) == head.root:
+        own = self._own_root(head.size)
+        if own is None or own == head.root:
             return decision
         return replace(decision, fork=True, proven=True, evidence=request)
+
+    def _own_root(self, size: int) -> bytes | None:
+        """The root at a size by the entries that are here, or by an anchor; None where neither tells."""
+        if 0 < size <= self.row.stored:
+            return root_from_tiles(self._store.tile_reader(self.row.log, self.row.stored), size)
+        return self._root_at(size)
+
+    def fork_evidence(self, note: bytes) -> bytes | None:
+        """The file that shows that a signed head contradicts one that was anchored; None where it does not.
+
+        Of the anchored heads the nearest that is no smaller is taken whose tree is here: it needs no entry that is not.
+        """
+        head = parse_unverified(note)[0]
+        found = self._store.anchor_at_or_above(self.row.log, head.size)
+        leaf = None if found is None else self._store.statement(found[1])
+        anchor = None if leaf is None else statement.decode(leaf)
+        if found is None or not isinstance(anchor, Anchor):
+            return None
+        size, own, proof = found[0], None, []
+        if head.size < size:
+            if size > self.row.stored:
+                return None
+            tiles = self._store.tile_reader(self.row.log, self.row.stored)
+            own, proof = root_from_tiles(tiles, head.size), consistency_proof(tiles, head.size, size)
+        made = fork.build(self.row.vkey, note, anchor.checkpoint, own, proof)
+        try:
+            fork.verify(made, self.row.vkey)
+        except VerificationError:
+            return None
+        return made
 
     # -- entries ------------------------------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from vitaledger import merkle
 from vitaledger.errors import MisuseError, VerificationError
 from vitaledger.merkle import HASH_SIZE, TILE_WIDTH, TileReader, leaf_hash
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 FILE_NAME = "collector.sqlite"
 LEDGER = 0  # the number of the provider ledger among the logs
 MAX_LOG = 1 << 40  # how many entries a gateway's log can have here: row id = log * 2^40 + index
@@ -80,6 +80,46 @@ class Refusal:
     status: int
     reason: str
     message: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ForkRow:
+    """Two signed heads of a log that cannot both be true; size and root are of the one that was not witnessed."""
+
+    id: int
+    at_ms: int
+    log: int
+    size: int
+    root: bytes
+    evidence: bytes
+    message: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SuccessionRow:
+    """A succession that a gateway asked for; `log` is the one that ends, `state` taken, waiting or refused."""
+
+    id: int
+    at_ms: int
+    log: int
+    origin: str
+    vkey: str
+    note: bytes
+    state: str
+    statement: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class CarriedRow:
+    """Entry `idx` of log `log` carries over entry `at` of `origin`, which is entry `seq` of a micro-chain there."""
+
+    log: int
+    idx: int
+    origin: str
+    at: int
+    chain: str
+    seq: int
+    wall_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,6 +347,39 @@ class Reader:
         """The entries of a micro-chain whose gateway clock says [from_ms, to_ms), by seq."""
         query = "SELECT seq, idx, wall_ms FROM positions WHERE chain = ? AND wall_ms >= ? AND wall_ms < ? ORDER BY seq"
         return [Position(*row) for row in self._db.execute(query, (chain, from_ms, to_ms))]
+
+    # -- copies and rollbacks -----------------------------------------------------------------------------------------
+
+    def forks(self, log: int | None = None) -> list[ForkRow]:
+        """Every fork that was seen, or those of one log."""
+        query = "SELECT id, at_ms, log, size, root, evidence, message FROM forks WHERE ?1 IS NULL OR log = ?1"
+        return [ForkRow(*row) for row in self._db.execute(f"{query} ORDER BY id", (log,))]
+
+    def successions(self) -> list[SuccessionRow]:
+        """Every succession that a gateway asked for."""
+        query = "SELECT id, at_ms, log, origin, vkey, note, state, statement FROM successions ORDER BY id"
+        return [SuccessionRow(*row) for row in self._db.execute(query)]
+
+    def losses(self) -> list[int]:
+        """The statements that state a loss."""
+        return [index for (index,) in self._db.execute("SELECT statement FROM losses ORDER BY statement")]
+
+    def losses_of(self, log: int) -> list[tuple[int, int, int]]:
+        """(statement, first, end) of every loss of a log."""
+        query = "SELECT statement, first, last + 1 FROM losses WHERE log = ? ORDER BY statement"
+        return self._db.execute(query, (log,)).fetchall()
+
+    def carried(self, origin: str, chain: str) -> list[CarriedRow]:
+        """What other logs carry over of a micro-chain of `origin`, by seq."""
+        query = (
+            "SELECT log, idx, origin, at, chain, seq, wall_ms FROM carried WHERE chain = ? AND origin = ?"
+            " ORDER BY seq, log, idx"
+        )
+        return [CarriedRow(*row) for row in self._db.execute(query, (chain, origin))]
+
+    def carried_chains(self) -> list[tuple[str, str]]:
+        """(origin, micro-chain) of all that is carried over."""
+        return self._db.execute("SELECT DISTINCT origin, chain FROM carried ORDER BY origin, chain").fetchall()
 
     # -- what is not proven -------------------------------------------------------------------------------------------
 

@@ -59,3 +59,32 @@ CREATE TABLE refusals (
 );
 -- Retained status and health of gateways, as they came last; a claim, not proven
 CREATE TABLE presence (gateway TEXT PRIMARY KEY, at_ms INTEGER NOT NULL, status BLOB, health BLOB) WITHOUT ROWID;
+
+-- schema 2: copies and rollbacks
+-- Two signed heads of one log that cannot both be true (vitaledger.fork); never pruned
+CREATE TABLE forks (
+    id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, log INTEGER NOT NULL,
+    size INTEGER NOT NULL, root BLOB NOT NULL,  -- of the head that contradicts what was witnessed
+    evidence BLOB NOT NULL,                     -- the file that proves it
+    message BLOB NOT NULL,                      -- the request that it came in, verbatim
+    UNIQUE (log, size, root)
+);
+-- Successions that gateways asked for: the first of a log is taken, others wait for the operator
+CREATE TABLE successions (
+    id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, log INTEGER NOT NULL,  -- the log that ends
+    origin TEXT NOT NULL, vkey TEXT NOT NULL UNIQUE, note BLOB NOT NULL,   -- the one that goes on
+    state TEXT NOT NULL,                                                   -- taken, waiting or refused
+    statement INTEGER                                                      -- where taken: in the ledger
+);
+-- Which statement states which loss
+CREATE TABLE losses (
+    statement INTEGER PRIMARY KEY, log INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL
+);
+-- Entries of other logs that a log carries over: recomputed by `verify`
+CREATE TABLE carried (
+    log INTEGER NOT NULL, idx INTEGER NOT NULL,                            -- the entry that carries
+    origin TEXT NOT NULL, at INTEGER NOT NULL,                             -- what it carries: index in that log
+    chain TEXT NOT NULL, seq INTEGER NOT NULL, wall_ms INTEGER NOT NULL,
+    PRIMARY KEY (log, idx)
+) WITHOUT ROWID;
+CREATE INDEX carried_by_chain ON carried (chain, origin, seq);

@@ -7,7 +7,7 @@ another process has moved meanwhile is a `LostSwapError`.
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
-from collector.reader import ChainRow, LogRow
+from collector.reader import CarriedRow, ChainRow, LogRow
 from vitaledger.merkle import TileReader
 from vitaledger.tiles import FullTile
 
@@ -51,6 +51,10 @@ class MirrorStore(Protocol):
         """The statement that anchors exactly this size."""
         ...
 
+    def anchor_at_or_above(self, log: int, size: int) -> tuple[int, int] | None:
+        """(size, statement) of the oldest anchor that is no smaller."""
+        ...
+
     def set_witnessed(self, row: LogRow, size: int, note: bytes, statement: int) -> LogRow:
         """Compare-and-swap of the head witnessed last, and its anchor."""
         ...
@@ -77,4 +81,8 @@ class MirrorStore(Protocol):
 
     def add_positions(self, rows: Iterable[tuple[int, int, int, int]]) -> None:
         """Record (chain, seq, index, wall ms) where the seq is free."""
+        ...
+
+    def add_carried(self, rows: Iterable[CarriedRow]) -> None:
+        """Record what entries carry over of other logs."""
         ...

@@ -22,6 +22,7 @@ from collector.reader import (
     LEDGER,
     MAX_LOG,
     SCHEMA_VERSION,
+    CarriedRow,
     ChainRow,
     LedgerHead,
     LogRow,
@@ -29,6 +30,7 @@ from collector.reader import (
     Presence,
     Reader,
     Refusal,
+    SuccessionRow,
     entry_id,
 )
 from vitaledger.errors import MisuseError, VitaledgerError
@@ -50,6 +52,7 @@ __all__ = [
     "entry_id",
 ]
 
+MAX_FORKS = 1000  # of one log: whoever has its key could make any number, and the thousandth proves nothing new
 MAX_REFUSALS = 10_000
 MAX_REFUSAL_BYTES = 16 * 1024 * 1024
 
@@ -70,7 +73,18 @@ class Store(Reader):
         """Open the store's file for writing; MisuseError where there is none or it is of a newer version."""
         if not path.is_file():
             raise MisuseError(f"no store at {path}: `vitaledger-collector init` makes one")
-        return cls(_connect(path))
+        store = cls(_connect(path))
+        store._migrate()
+        return store
+
+    def _migrate(self) -> None:
+        """Bring a store of an older version to this one: each version's tables stand below its mark in schema.sql."""
+        found = int(self.meta("schema") or b"0")
+        for version in range(found + 1, SCHEMA_VERSION + 1):
+            with self.transaction():
+                for statement in _schema_of(version):
+                    self._db.execute(statement)
+                self._db.execute("UPDATE meta SET value = ? WHERE key = 'schema'", (str(version).encode(),))
 
     @classmethod
     def create(cls, path: Path, provider: str, vkey: str, head: LedgerHead) -> Self:
@@ -210,6 +224,44 @@ class Store(Reader):
             "INSERT INTO positions (chain, seq, idx, wall_ms) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", rows
         )
 
+    # -- copies and rollbacks -----------------------------------------------------------------------------------------
+
+    def add_fork(self, log: int, at_ms: int, size: int, root: bytes, evidence: bytes, message: bytes) -> bool:
+        """Keep the evidence of a fork; False where that head is kept already, or a thousand others of the log are."""
+        (kept,) = self._db.execute("SELECT count(*) FROM forks WHERE log = ?", (log,)).fetchone()
+        if kept >= MAX_FORKS:
+            return False
+        done = self._db.execute(
+            "INSERT INTO forks (at_ms, log, size, root, evidence, message) VALUES (?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT DO NOTHING",
+            (at_ms, log, size, root, evidence, message),
+        )
+        return done.rowcount == 1
+
+    def put_succession(self, row: SuccessionRow) -> None:
+        """Record a succession; one numbered 0 is new."""
+        if row.id:
+            self._db.execute(
+                "UPDATE successions SET state = ?, statement = ? WHERE id = ?", (row.state, row.statement, row.id)
+            )
+            return
+        self._db.execute(
+            "INSERT INTO successions (at_ms, log, origin, vkey, note, state, statement) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (row.at_ms, row.log, row.origin, row.vkey, row.note, row.state, row.statement),
+        )
+
+    def add_loss(self, log: int, statement: int, first: int, end: int) -> None:
+        """Record which statement states the loss of [first, end)."""
+        row = (statement, log, first, end - 1)
+        self._db.execute("INSERT INTO losses (statement, log, first, last) VALUES (?, ?, ?, ?)", row)
+
+    def add_carried(self, rows: Iterable[CarriedRow]) -> None:
+        """Record what entries carry over."""
+        self._db.executemany(
+            "INSERT INTO carried (log, idx, origin, at, chain, seq, wall_ms) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [(row.log, row.idx, row.origin, row.at, row.chain, row.seq, row.wall_ms) for row in rows],
+        )
+
     # -- what is not proven -------------------------------------------------------------------------------------------
 
     def add_refusal(self, refusal: Refusal) -> None:
@@ -238,6 +290,14 @@ class Store(Reader):
             " health = coalesce(excluded.health, health)",
             (gateway, at_ms, status, health),
         )
+
+
+def _schema_of(version: int) -> list[str]:
+    """The statements that make version `version` out of the one before."""
+    text = files("collector").joinpath("schema.sql").read_text("utf-8")
+    part = text.split(f"\n-- schema {version}:")[1].split("\n-- schema ")[0]
+    lines = (line.partition("--")[0] for line in part.splitlines()[1:])
+    return [each for each in "\n".join(lines).split(";") if each.strip()]
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -7,13 +7,15 @@ is one finding; an entry with an old number leaves the head as it was. Positions
 
 from dataclasses import replace
 
-from collector.reader import ChainRow
+from collector.reader import CarriedRow, ChainRow
 from collector.seam import MirrorStore
 from vitaledger import chain
 from vitaledger.cbor import INT_MAX
 from vitaledger.entry import Entry, parse_leaf, part_name
 from vitaledger.errors import MalformedError, VerificationError
+from vitaledger.events import Carried
 from vitaledger.opened import open_entry
+from vitaledger.succession import generation
 
 _MAX_CACHED = 1024
 
@@ -28,6 +30,7 @@ class Strands:
         self._heads: dict[str, ChainRow] = {}
         self._changed: set[str] = set()
         self._positions: list[tuple[int, int, int, int]] = []
+        self._carried: list[CarriedRow] = []
 
     def examine(self, index: int, leaf: bytes, body: bytes, leaf_hash: bytes) -> str | None:
         """Read the next entry of the log and follow its micro-chain; what is wrong with it, or None."""
@@ -35,6 +38,12 @@ class Strands:
         try:
             opened = open_entry(leaf, body)
             entry = opened.entry
+            if isinstance(opened.event, Carried):
+                inner = carried_entry(self._log, self._origin, index, opened.event)
+                if isinstance(inner, CarriedRow):
+                    self._carried.append(inner)
+                else:
+                    reasons.append(inner)
             if opened.withheld:
                 reasons.append("withheld: " + ", ".join(f"part {part_name(part)}" for part in opened.withheld))
         except (MalformedError, VerificationError) as error:
@@ -52,8 +61,10 @@ class Strands:
         for name in self._changed:
             self._store.put_chain(self._heads[name])
         self._store.add_positions(self._positions)
+        self._store.add_carried(self._carried)
         self._changed.clear()
         self._positions.clear()
+        self._carried.clear()
         if len(self._heads) > _MAX_CACHED:
             self._heads.clear()
 
@@ -79,3 +90,16 @@ class Strands:
             row = self._store.put_chain(ChainRow(0, self._log, name, begin.next_seq, begin.last, None))
         self._heads[name] = row
         return row
+
+
+def carried_entry(log: int, origin: str, index: int, event: Carried) -> CarriedRow | str:
+    """Where to find what entry `index` of the log `origin` carries over; or what is wrong with that."""
+    where = f"carried over from {event.origin}, entry {event.index}"
+    try:
+        (stem, number), (own_stem, own_number) = generation(event.origin), generation(origin)
+        if stem != own_stem or number >= own_number:
+            return f"{where}: not a log before {origin}"
+        entry = open_entry(event.leaf, event.body).entry
+    except (MalformedError, VerificationError) as error:
+        return f"{where}: {error}"
+    return CarriedRow(log, index, event.origin, event.index, entry.chain, entry.seq, entry.clock.wall_ms)

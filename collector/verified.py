@@ -19,9 +19,10 @@ from vitaledger.checkpoint import SignedCheckpoint, open_checkpoint
 from vitaledger.entry import Entry, part_name
 from vitaledger.errors import ForkError, MalformedError, VerificationError
 from vitaledger.keys import parse_vkey, verifier_of
+from vitaledger.lineage import follow_lineage
 from vitaledger.merkle import leaf_hash
 from vitaledger.opened import Opened, open_entry
-from vitaledger.statement import Anchor, Custody, Enrolment, Finding, Statement, Succession
+from vitaledger.statement import Anchor, Custody, Finding, Statement, Succession
 
 
 class State(Enum):
@@ -121,7 +122,7 @@ class VerifiedLog:
         self.tiles: AuthenticTiles | None = None
         self._custody: AuthenticTiles | None = None
         try:
-            self.vkey = enrolled_key(ledger, row)
+            self.vkey = enrolled_key(reader, ledger, row)
             self._find_anchor()
             self._find_custody()
         except (VerificationError, MalformedError) as error:
@@ -239,20 +240,21 @@ class VerifiedStore:
         return kept
 
 
-def enrolled_key(ledger: VerifiedLedger, row: LogRow) -> str:
-    """The vkey of a log, by the statement in the ledger that enrolled it; VerificationError where the row differs."""
-    said = ledger.statement(row.enrolled)
-    match said:
-        case Enrolment():
-            found = (said.gateway, said.origin, said.vkey)
-        case Succession():
-            found = (row.gateway, said.new_origin, said.new_vkey)
-        case _:
-            raise VerificationError(f"statement {row.enrolled}: expected the enrolment of {row.origin}")
-    if found != (row.gateway, row.origin, row.vkey):
+def enrolled_key(reader: Reader, ledger: VerifiedLedger, row: LogRow) -> str:
+    """The vkey of a log, by the statements that lead to it (vitaledger.lineage); VerificationError where it differs."""
+    said = [ledger.statement(row.enrolled)]
+    at = row
+    while isinstance(last := said[-1], Succession):
+        old = reader.log_of(last.old_origin)
+        if old is None or old.enrolled >= at.enrolled:
+            raise VerificationError(f"statement {at.enrolled}: {last.old_origin} was not enrolled before")
+        at = old
+        said.append(ledger.statement(at.enrolled))
+    found = follow_lineage(row.origin, said)
+    if (found.gateway, found.vkey) != (row.gateway, row.vkey):
         raise VerificationError(
-            f"statement {row.enrolled}: enrols {found[0]} as {found[1]} with {found[2]}; "
-            f"the store says {row.gateway}, {row.origin}, {row.vkey}"
+            f"statement {row.enrolled}: enrols {found.gateway} as {row.origin} with {found.vkey}; "
+            f"the store says {row.gateway}, {row.vkey}"
         )
     return row.vkey
 

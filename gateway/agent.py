@@ -3,6 +3,7 @@
     start   open the store; seal boot, configuration and heads; then open the lines and the uplink
     1 s     take what the recorders made, add what the gateway has to say, commit, tell the uplink
     stop    close the lines, so that all open entries are sealed; heads and stop; wait for the receipt; exit 0
+    fork    once the collector has taken the successor: as at a stop, and all of it begins again with the next log
 
 A commit that fails ends the process with a message and exit code 1, for its supervisor to start it again: nothing
 goes on as if it had been sealed. Between the arrival of a byte and its commit lie at most an entry's time, a tick and
@@ -16,11 +17,14 @@ import shutil
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from importlib.metadata import version
 
-from gateway import keys, last_words, service
+from gateway import generations, keys, last_words, schema, service
+from gateway.actions import Fork
+from gateway.carry import Carry, Predecessor
 from gateway.chains import Chains
 from gateway.clock import ClockWatch, SystemClock
 from gateway.config import Config, MetricsConfig, PortConfig
@@ -39,7 +43,7 @@ from gateway.store import Store
 from gateway.throttle import Throttle
 from gateway.uplink import Progress, Uplink
 from gateway.watchdog import Watchdog
-from vitaledger import events
+from vitaledger import events, succession
 from vitaledger.entry import GATEWAY_CHAIN, Kind, parse_leaf
 from vitaledger.errors import MisuseError, VitaledgerError
 from vitaledger.keys import Ed25519Signer, verifier_of
@@ -66,13 +70,29 @@ def run(config: Config, *, ready: Callable[[], object] | None = None, stop: thre
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     stop = stop or threading.Event()
     lines = [_Wiring(port) for port in config.ports]  # a wrong driver is known before anything is sealed
-    signer = keys.load(config.key, config.origin)
-    with service.stopped_by_signals(stop), Store.open(config.state, signer, random=os.urandom) as store:
-        with Reader.open(config.state) as reader:
-            agent = Agent(config, signer, store, reader, lines)
-            code = agent.run(stop, ready)
-        logger.info("stopped")
-        return code
+    with service.stopped_by_signals(stop):
+        here: Config | None = generations.newest(config)
+        code = 0
+        while here is not None:
+            signer = keys.load(here.key, here.origin)
+            with Store.open(here.state, signer, random=os.urandom) as store, Reader.open(here.state) as reader:
+                with _predecessor(config, here) as old:
+                    agent = Agent(config, here, signer, store, reader, lines, old)
+                    code = agent.run(stop, ready)
+                here, ready = agent.successor, None
+    logger.info("stopped")
+    return code
+
+
+@contextmanager
+def _predecessor(first: Config, here: Config) -> Iterator[Predecessor | None]:
+    """The log before, open for reading; None for the first, and where it was taken away after all was carried over."""
+    before = generations.before(first, here)
+    if before is None or (generations.is_carried(here) and not (before.state / schema.DATABASE).is_file()):
+        yield None
+        return
+    with Reader.open(before.state) as old:
+        yield Predecessor(old, verifier_of(keys.load(before.key, before.origin).vkey))
 
 
 class _Wiring:
@@ -109,9 +129,17 @@ class Agent:
     """All parts of a running gateway. `run` is called once."""
 
     def __init__(
-        self, config: Config, signer: Ed25519Signer, store: Store, reader: Reader, wirings: Sequence[_Wiring]
+        self,
+        first: Config,
+        config: Config,
+        signer: Ed25519Signer,
+        store: Store,
+        reader: Reader,
+        wirings: Sequence[_Wiring],
+        old: Predecessor | None = None,
     ) -> None:
-        self._config, self._store, self._reader = config, store, reader
+        self._first, self._config, self._store, self._reader, self._old = first, config, store, reader, old
+        self.successor: Config | None = None  # set by the uplink's thread: this log ends, that one goes on
         self._clock = SystemClock()
         self._watch = ClockWatch()
         self._run_id = os.urandom(16)
@@ -121,8 +149,12 @@ class Agent:
         self._alarms = Throttle(MAX_ALARMS, ALARMS_S)
         self._unmeasure: Callable[[], None] = lambda: None
         self._disk_low = False
-        known = {chain: store.last_clock(chain) for chain in store.heads() if chain != GATEWAY_CHAIN}
-        self._chains = Chains(known, clean=store.stopped_cleanly)
+        self._carry: Carry | None = None
+        if old is not None and not generations.is_carried(config):
+            self._carry = old.carry(reader, self._clock.now)
+        known = {} if old is None else old.last_clocks()
+        known |= {chain: store.last_clock(chain) for chain in store.heads() if chain != GATEWAY_CHAIN}
+        self._chains = Chains(known, clean=store.stopped_cleanly or (store.empty and old is not None))
         record = config.record
         limits = Limits(
             round(record.entry_seconds * 1_000_000),
@@ -152,6 +184,7 @@ class Agent:
             ledger=store.newest_ledger(),
             anchor_s=config.mqtt.anchor_every_s,
             first_id=random.SystemRandom().randrange(1, 2**40),
+            notes=generations.notes(first, config),
         )
         self._link = Link(
             config.mqtt,
@@ -161,6 +194,8 @@ class Agent:
             alarm=self._alarm,
             status=self._status,
             health=self._health,
+            prepare=self._prepare,
+            succeeded=self._succeeded,
         )
         self._watchdog = Watchdog(
             self._lines,
@@ -187,7 +222,8 @@ class Agent:
             failure = self._work(stop)
             self._watchdog.stop()
             self._unmeasure()
-            service.notify("STOPPING=1")
+            if self.successor is None:
+                service.notify("STOPPING=1")
             self._stop_lines()
             self._commit([*self._chains.take(), *self._ending(failure)])
         except VitaledgerError as error:
@@ -197,7 +233,7 @@ class Agent:
             self._stop_lines()
             self._link.stop()
             return 1
-        if failure is None:
+        if failure is None and self.successor is None:
             self._await_receipt(stop)
         self._link.stop()
         return 0 if failure is None else 1
@@ -233,7 +269,9 @@ class Agent:
         clean_stop = int(first or self._store.stopped_cleanly)
         detail = "first start" if first else "" if clean_stop else "the run before did not stop cleanly"
         told = last_words.read(self._config.state)
+        succeeds = [self._own(self._old.succeeds())] if first and self._old is not None else []
         return [
+            *succeeds,
             self._own(events.Boot(_version_text(self._version), self._run_id, clean_stop, detail)),
             self._own(events.Config(self._config.digest)),
             *([self._own(events.Incident("before", clean(told, 256)))] if told else []),
@@ -244,7 +282,8 @@ class Agent:
         if failure is not None:
             # No stop event: this was not on purpose, and the next start has to say so.
             return [self._own(events.Incident("agent", clean(failure, 256)))]
-        return [self._own(events.Heads((), None)), self._own(events.Stop("asked to"))]
+        why = "asked to" if self.successor is None else f"goes on as {self.successor.origin}"
+        return [self._own(events.Heads((), None)), self._own(events.Stop(clean(why, 256)))]
 
     def _alarm(self, text: str) -> None:
         if self._alarms.allows(time.monotonic()):
@@ -280,7 +319,7 @@ class Agent:
         while not stop.wait(max(0.0, due - time.monotonic())):
             now = time.monotonic()
             due = max(due + COMMIT_S, now)
-            drafts = [*self._clock_step(), *self._chains.take()]
+            drafts = [*self._clock_step(), *self._chains.take(), *self._carried()]
             if now >= heads_at:
                 heads_at = now + HEADS_S
                 drafts += [*self._disk(), self._own(events.Heads((), None))]
@@ -292,6 +331,8 @@ class Agent:
             if (failure := self._watchdog.came_round()) is not None:
                 logger.critical("%s: this process ends, to be started again", failure)
                 return failure
+            if self.successor is not None:
+                return None
         return None
 
     def _commit(self, drafts: Sequence[Draft]) -> None:
@@ -320,7 +361,23 @@ class Agent:
             if stop.wait(0.05):
                 return
 
+    def _carried(self) -> list[Draft]:
+        """The next entries of the log before; what was taken the last time is committed by now."""
+        if self._carry is not None and not self._carry.left:
+            generations.mark_carried(self._config)
+            logger.info("everything of the log before was carried over")
+            self._carry = None
+        return [] if self._carry is None else self._carry.take()
+
     # What the uplink asks for, in its own thread
+
+    def _prepare(self, fork: Fork) -> generations.Offer:
+        return generations.prepare(self._first, self._config, self._reader, fork.last, fork.least, os.urandom)
+
+    def _succeeded(self, note: bytes) -> None:
+        number = succession.generation(succession.parse_unverified(note).new_origin)[1]
+        self.successor = generations.of(self._first, number)
+        logger.warning("%s ends; this gateway goes on as %s", self._config.origin, self.successor.origin)
 
     def _status(self) -> Status:
         ledger = self._store.newest_ledger()

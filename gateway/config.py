@@ -109,7 +109,10 @@ class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
-    """A configuration that was read and checked. `digest` is the SHA-256 of the file's bytes."""
+    """A configuration that was read and checked. `digest` is the SHA-256 of the file's bytes.
+
+    As read it is of the gateway's first log; `gateway.generations` gives that of a successor.
+    """
 
     path: Path
     digest: bytes
@@ -122,11 +125,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     record: RecordConfig
     metrics: MetricsConfig | None = None
     ports: tuple[PortConfig, ...]
+    generation: int = 1
 
     @property
     def origin(self) -> str:
         """The origin of this gateway's log; also the name of its key."""
-        return gateway_origin(self.provider, self.gateway)
+        return gateway_origin(self.provider, self.gateway, self.generation)
 
     @property
     def ledger_verifier(self) -> Ed25519Verifier:

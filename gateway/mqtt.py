@@ -25,10 +25,12 @@ from typing import Any
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 
+from gateway.actions import Action, Alarm, Fork, Publish, SaveReceipt
 from gateway.config import MqttConfig
+from gateway.generations import Offer
 from gateway.receipts import VerifiedReceipt
 from gateway.resolve import bounded, resolves
-from gateway.uplink import Action, Alarm, Progress, Publish, SaveReceipt, Uplink
+from gateway.uplink import Progress, Uplink
 from vitaledger import messages
 from vitaledger.errors import MalformedError, VitaledgerError
 from vitaledger.messages import HEALTH, STATUS, Health, Status
@@ -65,7 +67,8 @@ class Link:
     """The uplink's thread. Everything is called back from that thread alone.
 
     save: stores a verified receipt, durable when it returns. alarm: tells people. status: what up/status says while
-    online. health: what up/health says, from how far the uplink is.
+    online. health: what up/health says, from how far the uplink is. prepare: makes a successor ready for a log that
+    has forked. succeeded: the collector has taken the successor that this note names.
     """
 
     def __init__(
@@ -78,6 +81,8 @@ class Link:
         alarm: Callable[[str], object],
         status: Callable[[], Status],
         health: Callable[[Progress], Health],
+        prepare: Callable[[Fork], Offer],
+        succeeded: Callable[[bytes], object],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
@@ -87,6 +92,8 @@ class Link:
         self._alarm = alarm
         self._status = status
         self._health = health
+        self._prepare = prepare
+        self._succeeded = succeeded
         self._clock = clock
         self._stop = threading.Event()
         self._sealed = threading.Event()
@@ -239,8 +246,13 @@ class Link:
             elif isinstance(action, Alarm):
                 _log.warning("%s", action.text)
                 self._alarm(action.text)
-            else:
+            elif isinstance(action, SaveReceipt):
                 self._save_receipt(action)
+            elif isinstance(action, Fork):
+                offer = self._prepare(action)
+                self._do(line, self._uplink.succeed(offer.note, offer.request, self._clock()))
+            else:
+                self._succeeded(action.note)
 
     def _save_receipt(self, action: SaveReceipt) -> None:
         saved = False

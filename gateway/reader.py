@@ -77,11 +77,10 @@ class Rows:
         rows = self._db.execute(
             "SELECT idx, leaf, body FROM entries WHERE idx >= ? AND idx < ? ORDER BY idx", (first, end)
         ).fetchall()
-        for expected, (idx, _, _) in enumerate(rows, start=first):
-            if idx != expected:
-                raise VerificationError(f"entry {expected} is missing from the store")
-        if len(rows) != end - first:
-            raise VerificationError(f"entry {first + len(rows)} is missing from the store")
+        found = [idx for idx, _, _ in rows]
+        if found != [*range(first, end)]:
+            missing = next((n for n, idx in enumerate(found, start=first) if idx != n), first + len(found))
+            raise VerificationError(f"entry {missing} is missing from the store")
         return [(leaf, body) for _, leaf, body in rows]
 
     def leaves(self, first: int, end: int) -> list[bytes]:

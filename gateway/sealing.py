@@ -11,18 +11,15 @@ What the store fills in, because only it knows the numbers that entries get:
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 from gateway.draft import Draft
-from vitaledger import cbor, chain, content, events
-from vitaledger.content import Context
-from vitaledger.entry import SALT_SIZE, PartType, entry_hash, seal
+from vitaledger import chain, events
+from vitaledger.content import Context, Values
+from vitaledger.entry import entry_hash
 from vitaledger.errors import MisuseError, VitaledgerError
 from vitaledger.events import ChainHead, LedgerHead
-from vitaledger.opened import open_entry
-from vitaledger.shape import Shape
+from vitaledger.opened import seal_entry
 
-T = TypeVar("T")
 NO_CONTEXT = Context(None, None, None)
 
 
@@ -71,18 +68,18 @@ class Sealer:
         name = draft.chain
         head = self.heads.get(name) or self._old_heads.get(name) or chain.start(self._origin, name)
         try:
-            contents = self._contents(draft)
-            salts = self._random(SALT_SIZE * len(contents))
-            leaf, body = seal(
+            leaf, body = seal_entry(
                 draft.kind,
                 name,
                 head.next_seq,
                 head.last,
                 draft.began.clock,
-                contents,
-                [salts[at : at + SALT_SIZE] for at in range(0, len(salts), SALT_SIZE)],
+                self._random,
+                values=self._in_context(draft),
+                waves=draft.waves,
+                raw=draft.raw,
+                event=self._completed(draft.event),
             )
-            open_entry(leaf, body)
         except VitaledgerError as error:
             raise DraftError(draft, str(error)) from error
         found = entry_hash(leaf)
@@ -94,21 +91,11 @@ class Sealer:
         """Which entries hold the identity and the alarm state in force."""
         return self.contexts.get(name) or self._old_contexts.get(name) or NO_CONTEXT
 
-    def _contents(self, draft: Draft) -> list[tuple[int, bytes]]:
-        contents: list[tuple[int, bytes]] = []
-        if draft.values is not None:
-            context = self.context(draft.chain)
-            values = draft.values if draft.values.context == context else replace(draft.values, context=context)
-            contents.append((PartType.VALUES, _write(content.VALUES, values)))
-        if draft.waves:
-            contents.append((PartType.WAVES, _write(content.WAVES, draft.waves)))
-        if draft.raw:
-            contents.append((PartType.RAW, content.encode_raw(draft.raw)))
-        if draft.event is not None:
-            contents.append((PartType.EVENT, events.encode(self._completed(draft.event))))
-        return contents
+    def _in_context(self, draft: Draft) -> Values | None:
+        values, context = draft.values, self.context(draft.chain)
+        return values if values is None or values.context == context else replace(values, context=context)
 
-    def _completed(self, event: events.Event) -> events.Event:
+    def _completed(self, event: events.Event | None) -> events.Event | None:
         if not isinstance(event, events.Heads):
             return event
         heads = {**self._old_heads, **self.heads}
@@ -119,8 +106,3 @@ class Sealer:
             self.contexts[draft.chain] = replace(self.context(draft.chain), identity=seq)
         elif isinstance(draft.event, events.Alarm):
             self.contexts[draft.chain] = replace(self.context(draft.chain), alarm=seq)
-
-
-def _write(shape: Shape[T], value: T) -> bytes:
-    """Write a content without the check that `Shape.encode` makes: `open_entry` makes it on the whole entry."""
-    return cbor.dumps(shape.dump(value))

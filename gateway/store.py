@@ -189,10 +189,11 @@ class Store:
                     [(first + n, entry.leaf, entry.body) for n, entry in enumerate(sealed)],
                 )
                 tiles = builder.extend(self._read_back(first, sealed))
-                self._db.executemany(
-                    "INSERT INTO tiles (level, n, hashes) VALUES (?, ?, ?)",
-                    [(tile.level, tile.n, tile.data) for tile in tiles],
-                )
+                if tiles:
+                    self._db.executemany(
+                        "INSERT INTO tiles (level, n, hashes) VALUES (?, ?, ?)",
+                        [(tile.level, tile.n, tile.data) for tile in tiles],
+                    )
                 signed = sign_checkpoint(Checkpoint(self.origin, builder.size, builder.root()), self._signer)
                 self._replace_head(signed)
             self._builder, self._checkpoint = builder, signed

@@ -6,14 +6,15 @@ Inputs are calls, each with `now` (monotonic seconds); outputs are lists of acti
     OFFLINE  | at the start, and when the line is lost       | nothing; what was in flight counts as not sent
     ASKING   | the line is there                             | the newest checkpoint, to learn the collector's last one
     SENDING  | an answer names a checkpoint that our log has | anchors and entries
-    FORKED   | an answer names one that bears our signature  | nothing, until the program starts again
-             | and that our log does not contain             |
+    FORKED   | an answer names one that bears our signature  | the succession note (gateway.handover), until the
+             | and that our log does not contain             | collector takes it; no checkpoint and no entry
 
     input                      | rule
     answer 200 to a checkpoint | its size is witnessed
     answer 409                 | the checkpoint in it is verified with our own key, and our log must contain it; its
                                | size (0 if there is none) is witnessed, and a new anchor goes out at once
-    answer 404, 403            | not enrolled, or another key: alarm, asked again after 10 s
+    answer 404, 403            | not enrolled, or another key: alarm, asked again after 10 s; of a successor, the notes
+                               | that lead to it go up
     answer 400, 422            | alarm, asked again after 10 s
     answer to another request  | stale: ignored
     no answer in 10 s          | not sent: the newest checkpoint goes again (while ASKING after 1, 2, 4, 8, then 10 s);
@@ -22,6 +23,7 @@ Inputs are calls, each with `now` (monotonic seconds); outputs are lists of acti
                                | again, at once the first time, then after a pause that doubles from 0.5 s to 10 s
     entries answer, unknown id | ignored as stale, but for the report that follows a 200 or 409 (and id 0)
     receipt                    | verified (gateway.receipts), then saved; else alarm, and it is forgotten
+    succession answer          | only when FORKED, see gateway.handover
 
     output                     | rule
     anchors                    | one in flight; the newest, every `anchor_s`, where the log grew or a receipt is due
@@ -35,10 +37,13 @@ newest tile, and the hole is backlog. A body that does not match its leaf goes w
 raises an alarm: the log behind it must not wait for ever.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from hashlib import sha256
 
+from gateway.actions import Action, Alarm, Fork, Publish, SaveReceipt, Succeeded
+from gateway.handover import Handover
 from gateway.outbox import LogView, fill, next_first
 from gateway.receipts import VerifiedReceipt, verify_receipt
 from gateway.runs import Run, add, first_gap, total
@@ -55,10 +60,27 @@ from vitaledger.messages import (
     FORBIDDEN,
     OK,
     RECEIPT,
+    SUCCESSION_ANSWER,
     TILE,
     UNKNOWN,
 )
 from vitaledger.text import parse_decimal
+
+__all__ = [
+    "ANSWER_S",
+    "REPORT_S",
+    "RETRY_S",
+    "WINDOW",
+    "Action",
+    "Alarm",
+    "Fork",
+    "Progress",
+    "Publish",
+    "SaveReceipt",
+    "State",
+    "Succeeded",
+    "Uplink",
+]
 
 ANSWER_S = 10.0  # an answer that takes longer counts as none
 REPORT_S = 2.0  # how long entries wait for the collector's report of what it holds
@@ -73,37 +95,6 @@ class State(Enum):
     ASKING = "asking"
     SENDING = "sending"
     FORKED = "forked"
-
-
-@dataclass(frozen=True, slots=True)
-class Publish:
-    """Send this to the collector; `leaf` is the topic below the gateway's root."""
-
-    leaf: str
-    payload: bytes
-    qos: int = 1
-    retain: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class SaveReceipt:
-    """Store this receipt: entries below its size are in custody.
-
-    Whoever fails to sets `Uplink.custody` back to `before`; the receipt is then taken when it comes again.
-    """
-
-    receipt: VerifiedReceipt
-    before: int
-
-
-@dataclass(frozen=True, slots=True)
-class Alarm:
-    """Tell people. Said once until it changes."""
-
-    text: str
-
-
-Action = Publish | SaveReceipt | Alarm
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +128,8 @@ class Uplink:
     """The state machine. Create one for each start of the program.
 
     custody, ledger: size of the newest receipt that is stored, and the ledger's head in it. first_id: any number;
-    different at each start, so that answers to an earlier run are not taken for answers to this one.
+    different at each start, so that answers to an earlier run are not taken for answers to this one. notes: of a
+    successor, those that lead from the first log to it; a collector that was restored may have forgotten them.
     """
 
     origin: str
@@ -148,6 +140,7 @@ class Uplink:
     ledger: LedgerHead | None = None
     anchor_s: float = 10.0
     first_id: int = 1
+    notes: Sequence[bytes] = ()
     state: State = State.OFFLINE
     witnessed: int | None = None
     _stored: list[Run] | None = None  # None: the collector has not said yet
@@ -162,6 +155,7 @@ class Uplink:
     _last_answer: float = 0.0
     _problems: dict[str, str] = field(default_factory=dict)
     _next_id: int = 0
+    _handover: Handover | None = None  # where FORKED
 
     def __post_init__(self) -> None:
         self._next_id = max(1, self.first_id)
@@ -171,8 +165,8 @@ class Uplink:
 
     def connected(self, now: float) -> list[Action]:
         """The line to the broker stands and the answers' topics are subscribed."""
-        if self.state is State.FORKED:
-            return []
+        if self._handover is not None:
+            return self._handover.connected(now)
         self._forget_flights()
         self.state = State.ASKING
         self._next_anchor = now
@@ -180,7 +174,9 @@ class Uplink:
 
     def disconnected(self, now: float) -> list[Action]:  # noqa: ARG002  every input bears the time
         """The line is lost: nothing that was in flight counts."""
-        if self.state is not State.FORKED:
+        if self._handover is not None:
+            self._handover.disconnected()
+        else:
             self.state = State.OFFLINE
         self._forget_flights()
         return []
@@ -189,8 +185,14 @@ class Uplink:
         """The log has grown."""
         return self._send(now)
 
+    def succeed(self, note: bytes, request: bytes | None, now: float) -> list[Action]:
+        """The answer to a `Fork`: the successor's note; and an add-checkpoint request that shows the contradiction."""
+        return [] if self._handover is None else self._handover.offer(note, request, now)
+
     def tick(self, now: float) -> list[Action]:
         """Time went on; call it about four times a second."""
+        if self._handover is not None:
+            return self._handover.send(now)
         actions: list[Action] = []
         asking = self.state is State.ASKING
         # Nobody may have listened yet: the question is repeated sooner at first, it changes nothing.
@@ -213,7 +215,9 @@ class Uplink:
 
     def received(self, leaf: str, payload: bytes, now: float) -> list[Action]:
         """A message of the collector came. Nothing that it can say raises."""
-        if self.state in {State.OFFLINE, State.FORKED} and leaf != "down/receipt":
+        if self.state is State.OFFLINE and leaf != "down/receipt":
+            return []
+        if self._handover is not None and leaf not in {"down/receipt", "down/succession"}:
             return []
         try:
             if leaf == "down/checkpoint":
@@ -222,6 +226,8 @@ class Uplink:
                 done = self._entries_answer(ENTRIES_ANSWER.decode(payload, leaf), now)
             elif leaf == "down/receipt":
                 done = self._receipt(RECEIPT.decode(payload, leaf))
+            elif leaf == "down/succession" and self._handover is not None:
+                done = self._handover.answered(SUCCESSION_ANSWER.decode(payload, leaf), now)
             else:
                 return []
         except MalformedError as error:
@@ -255,7 +261,8 @@ class Uplink:
             detail = answer.body.decode("utf-8", "replace").strip()[:200]
             why = f"the collector refuses the checkpoint of {size} entries with {answer.status}: {detail}"
         fork = self._check_last(answer.last) if answer.last else []
-        return fork or self._problem("checkpoint", why)
+        known = [Publish("up/succession", note) for note in self.notes] if answer.status == UNKNOWN else []
+        return fork or [*known, *self._problem("checkpoint", why)]
 
     def _conflict(self, answer: messages.CheckpointAnswer, now: float) -> list[Action]:
         self._next_anchor = now + RETRY_S
@@ -286,12 +293,14 @@ class Uplink:
             return []
         self.state = State.FORKED
         self._forget_flights()
-        return self._problem(
+        self._handover = Handover(last, self.origin)
+        alarm = self._problem(
             "fork",
             f"{self.origin} has forked: the collector's last checkpoint is of {head.size} entries and bears this "
             f"gateway's signature, this log of {own.size if own else 0} entries does not contain it. This store was "
-            "restored or copied. Nothing is sent any more; keep both.",
+            "restored or copied. It sends nothing more under this origin and begins the next one.",
         )
+        return [*alarm, Fork(last, 0)]
 
     def _witness(self, size: int, now: float) -> list[Action]:
         behind = size < self.custody

@@ -10,7 +10,8 @@ from tempfile import TemporaryDirectory
 
 from collector.enrolment import enroll
 from collector.export import export, write_zip
-from collector.history import Span, find_device, history
+from collector.generations import history
+from collector.history import Span, find_device
 from collector.inbox import Message
 from collector.ingest import Step
 from collector.ledger import empty_head

@@ -26,7 +26,6 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
 from math import gcd
 from typing import TypeVar
 
@@ -189,21 +188,22 @@ def _wrong_runs(found: Sequence[Run[M]], length: int, what: str) -> str | None:
 
 
 def _wrong_series(series: Series) -> str | None:
-    if wrong := _wrong_runs(series.absences, len(series.values), "absence"):
-        return wrong
-    nulls = [n for n, value in enumerate(series.values) if value is None]
-    covered = [n for first, count, _ in series.absences for n in range(first, first + count)]
-    if nulls != covered:
-        return f"{series.handle}: the absences do not cover exactly the nulls"
-    return _wrong_runs(series.quality, len(series.values), "quality")
+    if series.absences or None in series.values:
+        if wrong := _wrong_runs(series.absences, len(series.values), "absence"):
+            return wrong
+        nulls = [n for n, value in enumerate(series.values) if value is None]
+        covered = [n for first, count, _ in series.absences for n in range(first, first + count)]
+        if nulls != covered:
+            return f"{series.handle}: the absences do not cover exactly the nulls"
+    return _wrong_runs(series.quality, len(series.values), "quality") if series.quality else None
 
 
 def _wrong_values(values: Values) -> str | None:
     handles = [series.handle for series in values.series]
-    if len(set(handles)) != len(handles):
+    if len(handles) > 1 and len(set(handles)) != len(handles):
         return f"handles {handles}: expected each once"
     for times in values.times:
-        if any(b < a for a, b in pairwise(times)) or (times and times[0] < 0):
+        if times and (times[0] < 0 or sorted(times) != [*times]):  # in order already: sorted() only looks
             return "times: expected offsets from 0 that never run back"
     for series in values.series:
         if series.times >= len(values.times) or len(values.times[series.times]) != len(series.values):

@@ -27,11 +27,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from hashlib import sha256
+from typing import TYPE_CHECKING
 
 from vitaledger import shape
 from vitaledger.errors import MalformedError, MisuseError, VerificationError
 from vitaledger.merkle import leaf_hash
 from vitaledger.shape import HASH, Shape, array, blob, integer, null_or, record, text, uint
+
+if TYPE_CHECKING:
+    from vitaledger.cbor import Item
 
 VERSION = 1
 SALT_SIZE = 16
@@ -107,6 +111,8 @@ class Entry:
 
 
 def _ascending(parts: Sequence[Commitment] | Sequence[Part]) -> str | None:
+    if len(parts) <= 1:
+        return None
     types = [part.type for part in parts]
     return None if types == sorted(set(types)) else f"parts of types {types}: expected ascending types, each once"
 
@@ -177,10 +183,14 @@ def seal(
     Raises:
         MisuseError: a field is out of its bounds.
     """
-    parts = tuple(Part(int(part), salt, content) for (part, content), salt in zip(contents, salts, strict=True))
-    commitments = tuple(Commitment(part.type, commit(part.salt, part.content)) for part in parts)
-    leaf = _ENTRY.encode(Entry(kind, chain, seq, prev, clock, commitments))
-    body = _BODY.encode(parts)
+    # as items at once, without an Entry that is only read field by field; `write` holds them against the shapes
+    body_item: list[Item] = []
+    commitments: list[Item] = []
+    for (part, content), salt in zip(contents, salts, strict=True):
+        body_item.append([int(part), salt, content])
+        commitments.append([int(part), commit(salt, content)])
+    leaf = _ENTRY.write([VERSION, int(kind), chain, seq, prev, CLOCK.dump(clock), commitments], "leaf")
+    body = _BODY.write(body_item, "body")
     if len(leaf) > MAX_LEAF or len(body) > MAX_BODY:
         raise MisuseError(
             f"{chain} entry {seq}: leaf of {len(leaf)} bytes (at most {MAX_LEAF}), "
@@ -231,12 +241,12 @@ def verify_body(entry: Entry, parts: Iterable[Part]) -> tuple[int, ...]:
     """
     expected = {commitment.type: commitment.digest for commitment in entry.parts}
     for part in parts:
-        where = f"{entry.chain} entry {entry.seq}: part {part_name(part.type)}"
         digest = expected.pop(part.type, None)
-        if digest is None:
-            raise VerificationError(f"{where}: the leaf commits to no such part")
         found = commit(part.salt, part.content)
         if found != digest:
+            where = f"{entry.chain} entry {entry.seq}: part {part_name(part.type)}"
+            if digest is None:
+                raise VerificationError(f"{where}: the leaf commits to no such part")
             raise VerificationError(f"{where}: commitment expected {digest.hex()[:4]}…, found {found.hex()[:4]}…")
     return tuple(expected)
 

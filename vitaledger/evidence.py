@@ -7,7 +7,8 @@ An evidence file is a set of named files (a zip on disk):
     entries/<index>.body                 their bodies; parts may have been withheld
     entries/<index>.tlog-proof           that the leaf is in the gateway's log, under the anchored checkpoint
     ledger/anchor.statement, .tlog-proof      that this checkpoint was anchored in the provider ledger, and when
-    ledger/enrolment.statement, .tlog-proof   whose key the gateway's is
+    ledger/enrolment.statement, .tlog-proof   whose key the gateway's is; of a successor's log its succession, and
+    ledger/predecessor-1.statement, …         those of the logs before it, back to the enrolment (vitaledger.lineage)
     ledger/after.statement, .tlog-proof, .consistency   optional: the newest ledger head that the gateway had quoted
                                               before the first entry, so the entries were sealed after it
 
@@ -42,6 +43,7 @@ from vitaledger.entry import (
 from vitaledger.errors import MalformedError, MisuseError, VerificationError, VitaledgerError
 from vitaledger.events import ChainHead, Heads, LedgerHead
 from vitaledger.keys import verifier_of
+from vitaledger.lineage import Lineage, follow_lineage
 from vitaledger.note import parse_vkey
 from vitaledger.opened import Opened, open_entry
 from vitaledger.policy import Policy
@@ -116,6 +118,7 @@ class Verified:
     after_ms: int | None  # sealed after this, by the collector's clock; None: nothing says
     ledger: SignedCheckpoint
     withheld: tuple[int, ...]  # types of parts that were left out of the file
+    predecessors: tuple[str, ...] = ()  # the origins that the log succeeds, the newest first
 
 
 def withhold(body: bytes, types: Sequence[int]) -> bytes:
@@ -131,8 +134,11 @@ def build(
     enrolment: Proven,
     checkpoint: bytes,
     after: After | None = None,
+    predecessors: Sequence[Proven] = (),
 ) -> dict[str, bytes]:
     """The files of an evidence file; `checkpoint` is the ledger's note, `shown` holds heads entries as well.
+
+    Where `enrolment` is a succession, `predecessors` lead from it back to an enrolment.
 
     Raises:
         MisuseError: the anchor statement is not one.
@@ -147,7 +153,8 @@ def build(
         files[f"{stem}.body"] = entry.body
         files[f"{stem}.tlog-proof"] = proof.encode(proof.TlogProof(entry.index, entry.hashes, anchored.checkpoint))
     files |= _proven_files("ledger/anchor", anchor, checkpoint)
-    files |= _proven_files("ledger/enrolment", enrolment, checkpoint)
+    for stem, proven in zip(_lineage_stems(len(predecessors)), (enrolment, *predecessors), strict=True):
+        files |= _proven_files(stem, proven, checkpoint)
     if after is not None:
         files |= _proven_files("ledger/after", after.last, checkpoint)
         lines = [f"{base64_encode(each)}\n" for each in (after.root, *after.consistency)]
@@ -189,16 +196,8 @@ def verify(files: Mapping[str, bytes], policy: Policy) -> Verified:
     left = dict(files)
     claim = _claim(_take(left, MANIFEST))
     ledger, anchor, anchored_at = _statement(left, "ledger/anchor", statement.Anchor, policy)
-    same, enrolment, enrolled_at = _statement(left, "ledger/enrolment", statement.Enrolment, policy)
-    _same_ledger("ledger/enrolment.tlog-proof", same, ledger)
-    if enrolment.origin != claim.origin:
-        raise VerificationError(
-            f"ledger/enrolment.statement: enrols {enrolment.origin}; the manifest speaks of {claim.origin}"
-        )
-    if enrolled_at > anchored_at:
-        raise VerificationError(f"ledger/enrolment.statement: at {enrolled_at}, behind the anchor at {anchored_at}")
-    with _of("ledger/enrolment.statement"):
-        key = verifier_of(parse_vkey(enrolment.vkey))
+    of = _lineage(left, policy, ledger, anchored_at, claim)
+    key = verifier_of(parse_vkey(of.vkey))
     with _of("ledger/anchor.statement"):
         head = open_checkpoint(anchor.checkpoint, [key]).checkpoint
     if head.origin != claim.origin:
@@ -213,14 +212,36 @@ def verify(files: Mapping[str, bytes], policy: Policy) -> Verified:
         claim,
         tuple(entries),
         tuple(findings),
-        enrolment.gateway,
-        enrolment.vkey,
+        of.gateway,
+        of.vkey,
         head.size,
         anchor.at_ms,
         _quoted(quoted, shown) if quoted else None,
         ledger,
         tuple(sorted(withheld)),
+        of.predecessors,
     )
+
+
+def _lineage_stems(predecessors: int) -> list[str]:
+    return ["ledger/enrolment", *(f"ledger/predecessor-{n + 1}" for n in range(predecessors))]
+
+
+def _lineage(
+    left: dict[str, bytes], policy: Policy, ledger: SignedCheckpoint, anchored_at: int, claim: Claim
+) -> Lineage:
+    """Whose key the log's is, by statements that all stand before the anchor."""
+    more = sum(name.startswith("ledger/predecessor-") and name.endswith(".statement") for name in left)
+    found: list[statement.Statement] = []
+    for stem in _lineage_stems(more):
+        same, said, index = _statement(left, stem, (statement.Enrolment, statement.Succession), policy)
+        _same_ledger(f"{stem}.tlog-proof", same, ledger)
+        if index > anchored_at:
+            raise VerificationError(f"{stem}.statement: at {index}, behind the anchor at {anchored_at}")
+        if isinstance(said, statement.Enrolment | statement.Succession):
+            found.append(said)
+    with _of("ledger/enrolment.statement"):
+        return follow_lineage(claim.origin, found)
 
 
 def _take(left: dict[str, bytes], name: str) -> bytes:
@@ -259,7 +280,9 @@ def _of(name: str) -> Iterator[None]:
         raise type(error)(f"{name}: {error}") from None
 
 
-def _statement(left: dict[str, bytes], stem: str, kind: type[T], policy: Policy) -> tuple[SignedCheckpoint, T, int]:
+def _statement(
+    left: dict[str, bytes], stem: str, kind: type[T] | tuple[type[T], ...], policy: Policy
+) -> tuple[SignedCheckpoint, T, int]:
     """A statement that the policy's ledger holds: that ledger's checkpoint, the statement, its index."""
     data, name = _take(left, f"{stem}.statement"), f"{stem}.tlog-proof"
     path = _take(left, name)
@@ -269,7 +292,8 @@ def _statement(left: dict[str, bytes], stem: str, kind: type[T], policy: Policy)
     with _of(f"{stem}.statement"):
         said = statement.decode(data)
     if not isinstance(said, kind):
-        raise VerificationError(f"{stem}.statement: expected {kind.__name__}, found {type(said).__name__}")
+        wanted = " or ".join(each.__name__ for each in (kind if isinstance(kind, tuple) else (kind,)))
+        raise VerificationError(f"{stem}.statement: expected {wanted}, found {type(said).__name__}")
     return signed, said, found.index
 
 

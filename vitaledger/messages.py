@@ -7,7 +7,8 @@ Root `vitaledger/v1/<gateway>/`; the gateway's name is also its certificate's CN
     up/entries       [id, origin, checkpoint size, first, [[leaf, body], …], [proof]], at most 64 KiB
     down/entries     [id, status, origin, [[first, end], …] stored ranges, newest witnessed size, detail]
     down/receipt     [statement, .tlog-proof]
-    up/succession    a signed note
+    up/succession    a succession note (vitaledger.succession), signed by the key of the log that cannot go on
+    down/succession  [SHA-256 of the note, status, least number that is free for the new origin, detail]
     up/status        [online, run id, boot id, version, size, ledger size], retained, and the will
     up/health        [backlog, oldest unreceipted ms or null, free bytes, commit p99 ms, clock bound ms or null]
 
@@ -32,13 +33,13 @@ from vitaledger.shape import HASH, Shape, array, blob, integer, null_or, record,
 
 ROOT = "vitaledger/v1"
 UP = ("up/checkpoint", "up/entries", "up/succession", "up/status", "up/health")
-DOWN = ("down/checkpoint", "down/entries", "down/receipt")
+DOWN = ("down/checkpoint", "down/entries", "down/receipt", "down/succession")
 MAX_MESSAGE = 64 * 1024
 MAX_RANGES = 8
 TILE = 256
 _GATEWAY = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
-OK, BAD_REQUEST, FORBIDDEN, UNKNOWN, CONFLICT, REFUSED = 200, 400, 403, 404, 409, 422
+OK, WAITING, BAD_REQUEST, FORBIDDEN, UNKNOWN, CONFLICT, REFUSED = 200, 202, 400, 403, 404, 409, 422
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,16 @@ class Receipt:
 
 
 @dataclass(frozen=True, slots=True)
+class SuccessionAnswer:
+    """The answer to up/succession: 200 taken, 202 waits for a person, 403 refused by one, 409 the new name is taken."""
+
+    note: bytes
+    status: int
+    free: int
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """Who is there. The will is the same with online 0."""
 
@@ -158,6 +169,7 @@ ENTRIES_ANSWER: Shape[EntriesAnswer] = record(
     text(0, 512),
 )
 RECEIPT: Shape[Receipt] = record(Receipt, blob(1, MAX_MESSAGE), blob(1, MAX_MESSAGE))
+SUCCESSION_ANSWER: Shape[SuccessionAnswer] = record(SuccessionAnswer, HASH, _STATUS_CODE, uint(2), text(0, 512))
 STATUS: Shape[Status] = record(Status, uint(0, 1), blob(16, 16), blob(16, 16), text(1, 32), uint(), uint())
 HEALTH: Shape[Health] = record(Health, uint(), null_or(integer()), uint(), uint(), null_or(uint()))
 

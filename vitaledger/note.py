@@ -22,6 +22,7 @@ a known key that does not verify refuses the whole note; a note on which no know
     vitaledger.errors.VerificationError: note: the signature by example.com/foo+530d903a is not of this text
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -70,11 +71,13 @@ __all__ = [
     "verifier_of",
     "verify_note",
     "vkey_of",
+    "written",
 ]
 
 MAX_NOTE = 64 * 1024
 MAX_SIGNATURES = 100
 _DASH = "— "
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +120,17 @@ def parse_signatures(lines: str) -> tuple[Signature, ...]:
 def encode(note: Note) -> bytes:
     """The note's bytes; MisuseError where they would not be a note."""
     try:
-        data = f"{note.text}\n{''.join(signature.line for signature in note.signatures)}".encode()
+        data = written(note)
         if parse(data) == note:
             return data
     except (MalformedError, UnicodeEncodeError) as error:
         raise MisuseError(f"cannot be written as a note: {error}") from error
     raise MisuseError("cannot be written as a note: it would be read as another")
+
+
+def written(note: Note) -> bytes:
+    """The bytes of what the caller knows to be a note; `encode` is for everything else."""
+    return f"{note.text}\n{''.join([signature.line for signature in note.signatures])}".encode()
 
 
 def _checked_text(data: bytes) -> str:
@@ -132,7 +140,7 @@ def _checked_text(data: bytes) -> str:
         text = data.decode()
     except UnicodeDecodeError as error:
         raise MalformedError(f"note: expected UTF-8 at byte {error.start}") from error
-    if any(char < " " and char != "\n" for char in text):
+    if _CONTROL.search(text):
         raise MalformedError("note: found a control character other than LF")
     return text
 

@@ -1,22 +1,33 @@
 """An entry opened: leaf and body decoded to the last field, each part held against the leaf's commitment.
 
-The gateway opens every entry before it seals it, the collector when it takes it, and whatever shows a reading opens
-it again: one piece of code decides what an entry says.
+The gateway seals through here, the collector opens every entry that it takes, and whatever shows a reading opens it
+again: one piece of code decides what an entry says, and `seal_entry` makes none that `open_entry` would refuse.
 
 >>> from vitaledger import events
->>> from vitaledger.entry import Clock, Kind, PartType, genesis, seal
->>> event = events.encode(events.Stop("asked to"))
->>> leaf, body = seal(Kind.GATEWAY_EVENT, "gateway", 0, genesis("h.example/gateway/g1", "gateway"),
-...                   Clock(1_700_000_000_000, bytes(16), 5_000, 2), [(PartType.EVENT, event)], [bytes(16)])
+>>> from vitaledger.entry import Clock, Kind, genesis
+>>> leaf, body = seal_entry(Kind.GATEWAY_EVENT, "gateway", 0, genesis("h.example/gateway/g1", "gateway"),
+...                         Clock(1_700_000_000_000, bytes(16), 5_000, 2), bytes, event=events.Stop("asked to"))
 >>> open_entry(leaf, body).event
 Stop(detail='asked to')
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from vitaledger import content, events
-from vitaledger.entry import GATEWAY_CHAIN, Entry, Kind, PartType, parse_body, parse_leaf, verify_body
-from vitaledger.errors import MalformedError
+from vitaledger.entry import (
+    GATEWAY_CHAIN,
+    SALT_SIZE,
+    Clock,
+    Entry,
+    Kind,
+    PartType,
+    parse_body,
+    parse_leaf,
+    seal,
+    verify_body,
+)
+from vitaledger.errors import MalformedError, MisuseError
 
 # which parts an entry of each kind has: those it must have, and those it may have
 _PARTS: dict[Kind, tuple[frozenset[int], frozenset[int]]] = {
@@ -68,7 +79,7 @@ def open_entry(leaf: bytes, body: bytes) -> Opened:
     parts = parse_body(body)
     withheld = verify_body(entry, parts)
     where = f"{entry.chain} entry {entry.seq}"
-    if wrong := _wrong_kind(entry):
+    if wrong := _wrong_kind(entry.kind, entry.chain, {commitment.type for commitment in entry.parts}):
         raise MalformedError(f"{where}: {wrong}")
     values = waves = raw = event = None
     try:
@@ -83,27 +94,67 @@ def open_entry(leaf: bytes, body: bytes) -> Opened:
                 event = events.decode(part.content)
     except MalformedError as error:
         raise MalformedError(f"{where}: {error}") from None
-    if event is not None and (wrong := _wrong_event(entry, event)):
+    if event is not None and (wrong := _wrong_event(entry.kind, entry.chain, event)):
         raise MalformedError(f"{where}: {wrong}")
     return Opened(entry, values, waves, raw, event, withheld)
 
 
-def _wrong_kind(entry: Entry) -> str | None:
-    kind = entry.kind.name.lower()
-    if entry.kind not in _PARTS:
-        return f"kind {kind} is reserved; a newer version may know it"
-    must, may = _PARTS[entry.kind]
-    committed = {commitment.type for commitment in entry.parts}
+def seal_entry(
+    kind: Kind,
+    chain: str,
+    seq: int,
+    prev: bytes,
+    clock: Clock,
+    random: Callable[[int], bytes],
+    *,
+    values: content.Values | None = None,
+    waves: Sequence[content.WaveBlock] = (),
+    raw: Sequence[content.Chunk] = (),
+    event: events.Event | None = None,
+) -> tuple[bytes, bytes]:
+    """Make the leaf and the body of an entry that says this; `random(n)` answers n bytes, for the salts.
+
+    Every check of `open_entry` is made, on the items before they are written (see `Shape.encode`).
+
+    Raises:
+        MisuseError: a field is out of its bounds, or the contents do not fit the kind or the micro-chain.
+        MalformedError: raw bytes that could not be read again.
+    """
+    contents: list[tuple[int, bytes]] = []
+    if values is not None:
+        contents.append((PartType.VALUES, content.VALUES.encode(values, "values part")))
+    if waves:
+        contents.append((PartType.WAVES, content.WAVES.encode(tuple(waves), "waves part")))
+    if raw:
+        contents.append((PartType.RAW, content.encode_raw(raw)))
+        content.decode_raw(contents[-1][1])  # the table against the bytes as they inflate
+    if event is not None:
+        contents.append((PartType.EVENT, events.encode(event)))
+    wrong = _wrong_kind(kind, chain, {part for part, _ in contents})
+    if wrong is None and event is not None:
+        wrong = _wrong_event(kind, chain, event)
+    if wrong is not None:
+        raise MisuseError(f"{chain} entry {seq}: {wrong}")
+    salts = random(SALT_SIZE * len(contents))
+    each = [salts[at : at + SALT_SIZE] for at in range(0, len(salts), SALT_SIZE)]
+    return seal(kind, chain, seq, prev, clock, contents, each)
+
+
+def _wrong_kind(kind: Kind, chain: str, committed: set[int]) -> str | None:
+    parts = _PARTS.get(kind)
+    if parts is None:
+        return f"kind {kind.name.lower()} is reserved; a newer version may know it"
+    must, may = parts
     if not must <= committed <= may or not committed:
-        return f"parts {sorted(committed)} do not fit kind {kind}"
-    if (entry.chain == GATEWAY_CHAIN) != (entry.kind in {Kind.GATEWAY_EVENT, Kind.CARRIED}):
-        return f"kind {kind} does not belong on this micro-chain"
+        return f"parts {sorted(committed)} do not fit kind {kind.name.lower()}"
+    if (chain == GATEWAY_CHAIN) != (kind is Kind.GATEWAY_EVENT or kind is Kind.CARRIED):
+        return f"kind {kind.name.lower()} does not belong on this micro-chain"
     return None
 
 
-def _wrong_event(entry: Entry, event: events.Event) -> str | None:
-    if (entry.kind is Kind.CARRIED) != isinstance(event, events.Carried):
-        return f"event {type(event).__name__} does not fit kind {entry.kind.name.lower()}"
-    if events.of_gateway(event) != (entry.chain == GATEWAY_CHAIN):
+def _wrong_event(kind: Kind, chain: str, event: events.Event) -> str | None:
+    if (kind is Kind.CARRIED) != isinstance(event, events.Carried):
+        return f"event {type(event).__name__} does not fit kind {kind.name.lower()}"
+    if events.of_gateway(event) != (chain == GATEWAY_CHAIN):
         return f"event {type(event).__name__} does not belong on this micro-chain"
     return None

@@ -25,6 +25,7 @@ from typing import Any, Generic, TypeVar
 
 from vitaledger import cbor
 from vitaledger.cbor import INT_MAX, INT_MIN, Item
+from vitaledger.compiled import Inline, called, compile_dump, compile_parse
 from vitaledger.errors import MalformedError, MisuseError
 
 # what could forge a line on the terminal of whoever reads it: controls, line separators, changes of direction
@@ -39,10 +40,12 @@ class Shape(Generic[T]):
     """`parse(item, where)` raises MalformedError that begins with `where`; `dump` is its inverse.
 
     A path like "entry.parts[1].type" is put together on an error's way up: there are many items and few errors.
+    `inline` is what a record writes into its own functions in place of a call.
     """
 
     parse: Callable[[Item, str], T]
     dump: Callable[[T], Item]
+    inline: Inline | None = None
 
     def decode(self, data: bytes, what: str) -> T:
         """Parse a whole byte string.
@@ -55,15 +58,25 @@ class Shape(Generic[T]):
         cbor.check_shortest(item, data, what)
         return value
 
-    def encode(self, value: T) -> bytes:
-        """Write a value as bytes.
+    def encode(self, value: T, what: str | None = None) -> bytes:
+        """Write a value as bytes that `decode` takes.
 
         Raises:
-            MisuseError: the value is not of this shape, so that a reader would refuse it.
+            MisuseError: the value is not of this shape, so that a reader would refuse it; names `what`, or its class.
         """
-        item = self.dump(value)
+        return self.write(self.dump(value), what or type(value).__name__)
+
+    def write(self, item: Item, what: str) -> bytes:
+        """Write an item as bytes that `decode` takes.
+
+        The item is parsed before it is written, not the bytes after: `parse` takes nothing but the exact types that
+        come back from their bytes as they were, and what is written here is what `check_shortest` compares with.
+
+        Raises:
+            MisuseError: the item is not of this shape, so that a reader would refuse it; names `what`.
+        """
         try:
-            self.parse(item, type(value).__name__)
+            self.parse(item, what)
         except MalformedError as error:
             raise MisuseError(str(error)) from None
         return cbor.dumps(item)
@@ -88,7 +101,7 @@ def uint(least: int = 0, most: int = INT_MAX) -> Shape[int]:
             raise MalformedError(f"{where}: expected an integer from {least} to {most}, found {_found(item)}")
         return item
 
-    return Shape(parse, lambda value: value)
+    return Shape(parse, lambda value: value, Inline(f"type({{x}}) is int and {least} <= {{x}} <= {most}"))
 
 
 def integer() -> Shape[int]:
@@ -106,7 +119,9 @@ def text(least: int = 0, most: int = 1024) -> Shape[str]:
             raise MalformedError(f"{where}: control character in text {_found(item)}")
         return item
 
-    return Shape(parse, lambda value: value)
+    # what is printable has no control character; what is not is looked at again
+    inline = Inline(f"type({{x}}) is str and {least} <= len({{x}}) <= {most} and {{x}}.isprintable()")
+    return Shape(parse, lambda value: value, inline)
 
 
 def blob(least: int, most: int) -> Shape[bytes]:
@@ -117,7 +132,7 @@ def blob(least: int, most: int) -> Shape[bytes]:
             raise MalformedError(f"{where}: expected {least} to {most} bytes, found {_found(item)}")
         return item
 
-    return Shape(parse, lambda value: value)
+    return Shape(parse, lambda value: value, Inline(f"type({{x}}) is bytes and {least} <= len({{x}}) <= {most}"))
 
 
 HASH: Shape[bytes] = blob(32, 32)
@@ -129,7 +144,7 @@ def null_or(shape: Shape[T]) -> Shape[T | None]:
     def parse(item: Item, where: str) -> T | None:
         return None if item is None else shape.parse(item, where)
 
-    return Shape(parse, lambda value: None if value is None else shape.dump(value))
+    return Shape(parse, lambda value: None if value is None else shape.dump(value), _inline(shape).or_null())
 
 
 def enum(of: type[E]) -> Shape[E]:
@@ -141,7 +156,9 @@ def enum(of: type[E]) -> Shape[E]:
             return members[item]
         raise MalformedError(f"{where}: expected a {of.__name__} number, found {_found(item)}")
 
-    return Shape(parse, int)
+    return Shape(
+        parse, int, Inline("type({x}) is int and {x} in {members}", "{members}[{x}]", "+{x}", {"members": members})
+    )
 
 
 def flags(of: type[F]) -> Shape[F]:
@@ -165,7 +182,10 @@ def array(of: Shape[T], least: int = 0, most: int = 65_536) -> Shape[tuple[T, ..
             raise MalformedError(f"{where}[{len(values)}]{error}") from None
         return tuple(values)
 
-    return Shape(parse, lambda values: [of.dump(value) for value in values])
+    def dump(values: tuple[T, ...]) -> Item:
+        return [of.dump(value) for value in values]
+
+    return Shape(parse, dump, called(parse, dump, empty=least == 0))
 
 
 def numbers(*, nulls: bool = False, most: int = 65_536) -> Shape[Any]:
@@ -173,14 +193,14 @@ def numbers(*, nulls: bool = False, most: int = 65_536) -> Shape[Any]:
     allowed = {int, type(None)} if nulls else {int}
 
     def parse(item: Item, where: str) -> tuple[int | None, ...]:
-        if type(item) is not list or len(item) > most or not set(map(type, item)) <= allowed:
+        if type(item) is not list or len(item) > most or not (kinds := set(map(type, item))) <= allowed:
             raise MalformedError(f"{where}: expected at most {most} integers{' or nulls' if nulls else ''}")
-        found = [n for n in item if isinstance(n, int)] or [0]
-        if min(found) < INT_MIN or max(found) > INT_MAX:
+        found: Any = item if type(None) not in kinds else [n for n in item if n is not None]
+        if found and (min(found) < INT_MIN or max(found) > INT_MAX):
             raise MalformedError(f"{where}: integer outside ±2⁶³")
         return tuple(item)  # type: ignore[arg-type]
 
-    return Shape(parse, list)
+    return Shape(parse, list, Inline(value="{parse}({x}, {at})", item="[*{x}]", names={"parse": parse}))
 
 
 def samples() -> Shape[tuple[int, ...]]:
@@ -201,7 +221,7 @@ def record(
     plan = list(zip(names, shapes, strict=True))
     skip = 0 if tag is None else 1
 
-    def parse(item: Item, where: str) -> T:
+    def strict(item: Item, where: str) -> T:
         if type(item) is not list or len(item) != len(plan) + skip:
             found = f"{len(item)} items" if type(item) is list else _found(item)
             raise MalformedError(f"{where}: expected an array of {len(plan) + skip} items, found {found}")
@@ -218,11 +238,12 @@ def record(
             raise MalformedError(f"{where}: {wrong}")
         return value
 
-    def dump(value: T) -> Item:
-        head: list[Item] = [] if tag is None else [tag]
-        return head + [shape.dump(getattr(value, name)) for name, shape in plan]
+    inlined = [(name, _inline(shape)) for name, shape in plan]
+    return Shape(compile_parse(of, inlined, tag, check, strict), compile_dump(inlined, tag))
 
-    return Shape(parse, dump)
+
+def _inline(shape: Shape[Any]) -> Inline:
+    return shape.inline or called(shape.parse, shape.dump)
 
 
 def union(records: Mapping[int, tuple[type[Any], Shape[Any]]], what: str) -> Shape[Any]:

@@ -19,16 +19,13 @@ from vitaledger.errors import MalformedError
 
 MAX_NUMBER = 2**63 - 1
 _DECIMAL = re.compile(r"0|[1-9][0-9]{0,18}", re.ASCII)
+_BARRED = re.compile(r"[\s+\x00-\x1f\ud800-\udfff]")
 
 
 def check_key_name(name: str) -> None:
     """Raise MalformedError unless the text can be a key's name."""
-    if not name or "+" in name or any(_is_barred(char) for char in name):
+    if not name or _BARRED.search(name):
         raise MalformedError(f"key name {name[:60]!r}: expected UTF-8 without spaces and without '+'")
-
-
-def _is_barred(char: str) -> bool:
-    return char.isspace() or char < " " or "\ud800" <= char <= "\udfff"
 
 
 def base64_encode(data: bytes) -> str:

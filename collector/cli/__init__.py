@@ -7,6 +7,7 @@ import click
 
 from collector.cli.backup import backup, restore
 from collector.cli.common import Context, readable
+from collector.cli.copies import forks, loss, succession
 from collector.cli.devices import devices, gateways
 from collector.cli.doctor import doctor
 from collector.cli.export import export
@@ -47,6 +48,9 @@ for _command in (
     backup,
     restore,
     broker,
+    succession,
+    forks,
+    loss,
 ):
     cli.add_command(_command)
 

@@ -6,9 +6,11 @@ import click
 from rich.console import Console
 from rich.table import Column, Table
 
+from collector.alarms import alarms
 from collector.cli.common import Context, json_option, now_us, pass_context, print_json
 from collector.cli.times import show
-from collector.history import Device, Span, chain_history, identity
+from collector.generations import history
+from collector.history import Device, Span, identity
 from collector.history import devices as all_devices
 from collector.reader import Presence, Reader
 from collector.verified import VerifiedStore
@@ -37,11 +39,15 @@ def gateways(context: Context, *, as_json: bool) -> None:
         sizes = (row["witnessed_size"], row["stored"], row["custody_size"], row["backlog"])
         table.add_row(row["gateway"], row["origin"], *cells, *("" if each is None else str(each) for each in sizes))
     Console().print(table)
+    for row in found:
+        for alarm in row["alarms"]:
+            click.secho(f"{row['origin']}: {alarm}", fg="red")
 
 
 def gateway_rows(reader: Reader) -> list[dict[str, Any]]:
     """Every log with its sizes, and what its gateway said of itself last."""
     presence = {each.gateway: each for each in reader.presence()}
+    known = alarms(reader)
     return [
         {
             "gateway": row.gateway,
@@ -52,6 +58,7 @@ def gateway_rows(reader: Reader) -> list[dict[str, Any]]:
             # stating custody is part of the step that stores
             "custody_size": row.stored if row.custody is not None else 0,
             **_claims(presence.get(row.gateway)),
+            "alarms": [alarm.text for alarm in known if alarm.origin == row.origin],
         }
         for row in reader.logs()
     ]
@@ -106,9 +113,10 @@ def devices(context: Context, *, as_json: bool) -> None:
 def _device(store: VerifiedStore, device: Device) -> dict[str, Any]:
     log, chain = device.chains[-1]
     who = identity(store, device)
-    last = next(iter(chain_history(store.log(log), chain, Span(), 1)), None)
+    newest = list(history(store, device, Span(), 16))
+    last = newest[-1] if newest else None
     reading_us = None
-    for seen in reversed(list(chain_history(store.log(log), chain, Span(), 16))):
+    for seen in reversed(newest):
         if seen.opened and seen.opened.values:
             reading_us = seen.at_us + seen.opened.last_us
             break

@@ -18,8 +18,8 @@ from collector.cli.common import (
     until_option,
 )
 from collector.cli.times import show
+from collector.generations import history as entries_of
 from collector.history import Device, Seen, Span, find_device
-from collector.history import history as entries_of
 from collector.verified import State, VerifiedStore
 from vitaledger.rows import EventRow, ReadingRow, Row, WaveRow, as_plain, rows
 
@@ -166,6 +166,8 @@ def as_object(device: Device, line: Line) -> dict[str, Any]:
             said |= {"wave": row.signal, "last_offset_us": row.last_us - seen.at_us, "samples": list(row.samples)}
         case EventRow():
             said |= {"event": row.name, "text": row.text, "fields": as_plain(row.event)}
+    if seen.carried is not None:
+        said["carried"] = {"origin": seen.carried[0], "index": seen.carried[1]}
     return said | {
         "origin": seen.log.origin,
         "index": seen.look.index,

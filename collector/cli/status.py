@@ -87,6 +87,8 @@ def _table(found: dict[str, Any]) -> RenderableType:
             f"; verified here: {found['entries_verified']} entries, {found['readings_verified']} readings, "
             f"{found['wave_samples_verified']} wave samples, {found['failures']} failures"
         )
+    alarms = [f"\n{row['origin']}: {alarm}" for row in found["logs"] for alarm in row["alarms"]]
+    caption += "".join(alarms)
     table = Table("gateway", "online", "last heard", "witnessed", "stored", "custody", caption=caption)
     for row in found["logs"]:
         online = {True: "yes", False: "no", None: "?"}[row["online"]]

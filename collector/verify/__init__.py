@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from collector.verify.against import check_against, checkpoint_in
+from collector.verify.copies import check_copies
 from collector.verify.facts import Facts
 from collector.verify.ledger import check_ledger
 from collector.verify.logs import LogCheck
@@ -72,6 +73,7 @@ def _verify(tables: Tables, vkey: str, against: bytes | None, facts: Facts, repo
     for row in rows:
         progress(row.origin)
         LogCheck(tables, row, facts, quotes, report).run()
+    check_copies(tables, facts, report)
     for table, what in tables.orphans():
         report.fail(table, what)
     check_claims(tables, report)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+from vitaledger.statement import Loss, Revocation, Succession
+
 _SCHEMA = """
 CREATE TABLE heads (origin TEXT, size INTEGER, anchor INTEGER, root BLOB, idx INTEGER);
 CREATE TABLE findings (origin TEXT, at INTEGER, idx INTEGER, reason TEXT, PRIMARY KEY (origin, at)) WITHOUT ROWID;
@@ -37,6 +39,8 @@ class Facts:
 
     def __init__(self) -> None:
         self._db = sqlite3.connect("", isolation_level=None)
+        self.successions: dict[int, Succession] = {}  # few: each is an alarm
+        self.losses: dict[int, Loss] = {}  # few: an operator states each
         self._db.executescript(f"PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; {_SCHEMA}")
         self._db.execute("BEGIN")
 
@@ -62,6 +66,15 @@ class Facts:
         """An enrolment; False where the origin has a key already."""
         row = (origin, enrolled.gateway, enrolled.vkey, enrolled.statement)
         return self._db.execute("INSERT OR IGNORE INTO enrolled VALUES (?, ?, ?, ?)", row).rowcount == 1
+
+    def add_succession(self, statement: int, said: Succession) -> None:
+        """A succession statement."""
+        self.successions[statement] = said
+
+    def add_loss(self, statement: int, said: Loss | Revocation) -> None:
+        """A loss statement."""
+        if isinstance(said, Loss):
+            self.losses[statement] = said
 
     def index(self) -> None:
         """To be called once, when all statements are in."""

@@ -10,7 +10,7 @@ from collector.reader import LEDGER, Reader
 from collector.verify.facts import Enrolled, Facts, Head
 from collector.verify.report import Report
 from collector.verify.tree import BATCH, Tree
-from vitaledger import statement
+from vitaledger import statement, succession
 from vitaledger.checkpoint import Checkpoint, open_checkpoint, parse_unverified
 from vitaledger.errors import MalformedError, MisuseError, VerificationError
 from vitaledger.keys import parse_vkey, verifier_of
@@ -107,8 +107,7 @@ class _Statements:
             case Enrolment():
                 self._enrol(said.origin, Enrolled(said.gateway, said.vkey, index))
             case Succession():
-                old = self._facts.enrolled(said.old_origin)
-                self._enrol(said.new_origin, Enrolled(old.gateway if old else None, said.new_vkey, index))
+                self._succession(index, said)
             case Anchor():
                 self._anchor(index, said)
             case Custody():
@@ -123,7 +122,16 @@ class _Statements:
                     raise VerificationError(f"a second finding about entry {said.index} of {said.origin}")
                 self._row("findings", self._reader.finding, said.origin, said.index, index)
             case Revocation() | Loss():
+                self._facts.add_loss(index, said)
                 self._report.remarks.append(f"statement {index}: {type(said).__name__.lower()} of {said.origin}")
+
+    def _succession(self, index: int, said: Succession) -> None:
+        old = self._facts.enrolled(said.old_origin)
+        note = succession.open_succession(said.note, parse_vkey(self._key(said.old_origin)))
+        if (note.new_origin, note.new_vkey) != (said.new_origin, said.new_vkey):
+            raise VerificationError(f"succession of {said.old_origin}: its note names {note.new_vkey}")
+        self._enrol(said.new_origin, Enrolled(old.gateway if old else None, said.new_vkey, index))
+        self._facts.add_succession(index, said)
 
     def _enrol(self, origin: str, enrolled: Enrolled) -> None:
         if parse_vkey(enrolled.vkey).name != origin:

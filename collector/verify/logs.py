@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from itertools import islice
 
 from collector.reader import LogRow
+from collector.strands import carried_entry
 from collector.verify.chains import Chains
 from collector.verify.culprit import find_changed, suspects
 from collector.verify.facts import Facts, Head
@@ -19,7 +20,7 @@ from collector.verify.tree import BATCH, Tree
 from vitaledger.checkpoint import open_checkpoint
 from vitaledger.entry import parse_body, parse_leaf, verify_body
 from vitaledger.errors import MalformedError, MisuseError, VerificationError
-from vitaledger.events import Heads
+from vitaledger.events import Carried, Event, Heads
 from vitaledger.keys import parse_vkey, verifier_of
 from vitaledger.merkle import leaf_hash
 from vitaledger.opened import open_entry
@@ -35,6 +36,7 @@ class LogCheck:
         self._reader, self._row, self._facts, self._quotes, self._report = reader, row, facts, quotes, report
         self._tree: Tree | None = Tree(reader, row.log, report, row.origin, row.gateway)
         self._chains = Chains(reader, row, report)
+        self._carried = {each.idx: each for each in reader.carried_of(row.log)}
         self._good_anchor: int | None = None
 
     def run(self) -> None:
@@ -49,6 +51,8 @@ class LogCheck:
         if self._tree is not None:
             self._tree.finish()
         self._chains.finish()
+        for index in self._carried:
+            self._report.fail("carried", "it carries nothing over", entry=self._place(index))
         self._check_findings()
         self._check_beyond()
 
@@ -198,8 +202,7 @@ class LogCheck:
                 reasons.append("a part of its body is missing")
             self._report.counts.readings += opened.reading_count
             self._report.counts.wave_samples += opened.sample_count
-            if isinstance(opened.event, Heads) and opened.event.ledger is not None:
-                self._quotes.check(self._place(index, leaf), opened.event.ledger)
+            reasons += self._check_event(index, leaf, opened.event)
         except (MalformedError, VerificationError) as error:
             if wrong := wrong_body(leaf, body):
                 self._report.fail("entries", wrong, entry=self._place(index, leaf))
@@ -219,6 +222,19 @@ class LogCheck:
             self._report.remarks.append(
                 f"finding, statement {stated[0]}: {self._place(index, leaf)}: {stated[1]}; this version can read it"
             )
+
+    def _check_event(self, index: int, leaf: bytes, event: Event | None) -> list[str]:
+        """The ledger head that an entry quotes, and the row that says what it carries; what is wrong with that."""
+        if isinstance(event, Heads) and event.ledger is not None:
+            self._quotes.check(self._place(index, leaf), event.ledger)
+        if not isinstance(event, Carried):
+            return []
+        expected, found = carried_entry(self._row.log, self._row.origin, index, event), self._carried.pop(index, None)
+        if isinstance(expected, str):
+            return [expected]
+        if found != expected:
+            self._report.fail("carried", f"expected {expected}, found {found}", entry=self._place(index))
+        return []
 
     # -- what was derived ---------------------------------------------------------------------------------------------
 

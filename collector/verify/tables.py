@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Self
 
-from collector.reader import SCHEMA_VERSION, Reader
+from collector.reader import SCHEMA_VERSION, CarriedRow, Reader
 from collector.verify.report import Report
 from vitaledger import messages
 from vitaledger.errors import MalformedError, MisuseError
@@ -19,6 +19,10 @@ _ORPHANS = {
     "anchors": "SELECT log, 'anchor of size ' || size FROM anchors WHERE log NOT IN (SELECT log FROM logs)",
     "findings": "SELECT log, 'finding about ' || idx FROM findings WHERE log NOT IN (SELECT log FROM logs)",
     "chains": "SELECT log, 'micro-chain ' || name FROM chains WHERE log NOT IN (SELECT log FROM logs)",
+    "forks": "SELECT log, 'fork ' || id FROM forks WHERE log NOT IN (SELECT log FROM logs)",
+    "successions": "SELECT log, 'succession ' || id FROM successions WHERE log NOT IN (SELECT log FROM logs)",
+    "losses": "SELECT log, 'loss from ' || first FROM losses WHERE log NOT IN (SELECT log FROM logs)",
+    "carried": "SELECT log, 'entry ' || idx FROM carried WHERE log NOT IN (SELECT log FROM logs)",
     "positions": "SELECT chain, 'entry ' || seq FROM positions WHERE chain NOT IN (SELECT chain FROM chains)",
 }
 _SHOWN = 20
@@ -72,6 +76,17 @@ class Tables(Reader):
     def leaves(self, log: int, first: int, end: int) -> list[tuple[int, bytes]]:
         """As Reader.leaves, likewise."""
         return [(index, _bytes(leaf)) for index, leaf in super().leaves(log, first, end)]
+
+    def carried_of(self, log: int) -> Iterator[CarriedRow]:
+        """What the entries of a log carry over, in order."""
+        query = "SELECT log, idx, origin, at, chain, seq, wall_ms FROM carried WHERE log = ? ORDER BY idx"
+        for row in self._db.execute(query, (log,)):
+            yield CarriedRow(*row)
+
+    def loss_rows(self) -> dict[int, tuple[int, int, int]]:
+        """(log, first, end) of every loss, by its statement."""
+        query = "SELECT statement, log, first, last + 1 FROM losses"
+        return {index: (log, first, end) for index, log, first, end in self._db.execute(query)}
 
     def mistyped(self) -> Iterator[tuple[str, str]]:
         """(table, what) of cells that are not of their column's type: SQLite stores what it is given."""

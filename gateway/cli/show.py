@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gateway import config as configuration
-from gateway import keys, report, schema
+from gateway import generations, keys, report, schema
 from gateway import verify as checking
 from gateway.history import History, Shown
 from gateway.reader import Reader
@@ -33,21 +33,26 @@ if TYPE_CHECKING:
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-def _load(path: Path | None) -> "tuple[Config, Ed25519Verifier]":
-    found = configuration.load(configuration.find(path))
+_LOG = click.option(
+    "--log", "number", type=click.IntRange(min=1), metavar="N", help="The gateway's N-th log; default: the newest."
+)
+
+
+def _load(path: Path | None, number: int | None = None) -> "tuple[Config, Ed25519Verifier]":
+    found = generations.choose(configuration.load(configuration.find(path)), number)
     return found, Ed25519Verifier(keys.load(found.key, found.origin).vkey)
 
 
 @click.command()
 @_JSON
+@_LOG
 @click.option("--watch", is_flag=True, help="Show it again every two seconds.")
 @click.pass_obj
-def status(path: Path | None, *, as_json: bool, watch: bool) -> None:
+def status(path: Path | None, *, number: int | None, as_json: bool, watch: bool) -> None:
     """Show devices, last readings, backlog, last receipt and clock."""
-    found, key = _load(path)
     if as_json:
         while True:
-            click.echo(json.dumps(_status(found, key).as_json()))
+            click.echo(json.dumps(_status(*_load(path, number)).as_json()))
             if not watch:
                 return
             time.sleep(2)
@@ -56,11 +61,11 @@ def status(path: Path | None, *, as_json: bool, watch: bool) -> None:
 
     console = Console()
     if not watch:
-        console.print(_table(_status(found, key)))
+        console.print(_table(_status(*_load(path, number))))
         return
     with Live(console=console) as live:
         while True:
-            live.update(_table(_status(found, key)))
+            live.update(_table(_status(*_load(path, number))))
             time.sleep(2)
 
 
@@ -98,10 +103,11 @@ def _ago(seconds: float | None) -> str:
 
 @click.command()
 @_JSON
+@_LOG
 @click.pass_obj
-def verify(path: Path | None, *, as_json: bool) -> None:
+def verify(path: Path | None, *, number: int | None, as_json: bool) -> None:
     """Check everything that is stored; exit 1 and name the first bad entry where something is wrong."""
-    found, key = _load(path)
+    found, key = _load(path, number)
     with Reader.open(found.state) as reader:
         done = checking.verify_store(
             reader, key, found.ledger_verifier, _progress if _quiet(as_json) else checking.silent
@@ -139,13 +145,21 @@ def _progress(done: int, size: int) -> None:
 @click.option("--from", "since", metavar="TIME", help="From this time on (ISO 8601; UTC where it names no zone).")
 @click.option("--to", "until", metavar="TIME", help="Up to this time.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="The last N rows only.")
+@_LOG
 @_JSON
 @click.pass_obj
 def history(
-    path: Path | None, what: str, *, since: str | None, until: str | None, limit: int | None, as_json: bool
+    path: Path | None,
+    what: str,
+    *,
+    since: str | None,
+    until: str | None,
+    limit: int | None,
+    number: int | None,
+    as_json: bool,
 ) -> None:
     """Print a device's rows from the local log, each verified while printing."""
-    found, key = _load(path)
+    found, key = _load(path, number)
     begin, end = _time_us(since, -(2**62)), _time_us(until, 2**62)
     failed = 0
     with Reader.open(found.state) as reader, reader.snapshot():

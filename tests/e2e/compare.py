@@ -95,23 +95,19 @@ def compare(truth: dict[str, list[Said]], history: list[dict[str, Any]], *, bega
     signals = set(truth) | {signal for run in runs for signal in run}
     if began is None:
         began = _began(truth, runs)
-    for signal in sorted(signals):
-        at = 0
-        sent = truth.get(signal, [])
-        for run in runs:
-            got = run.get(signal, [])
-            if not got:
-                continue
-            start = _place(sent, got, at, began, signal)
-            lost = sent[at:start]
+    after = dict.fromkeys(signals, 0)
+    for run in runs:
+        for signal, start in _places(truth, run, after, began).items():
+            got, lost = run[signal], truth[signal][after[signal] : start]
             _inside_gaps(lost, gaps, began, signal)
             if signal.startswith("wave:"):
                 samples, missing_samples = samples + len(got), missing_samples + len(lost)
             else:
                 readings, missing_readings = readings + len(got), missing_readings + len(lost)
-            at = start + len(got)
-        rest = sent[at:]
-        assert not rest, f"{signal}: the last {len(rest)} of {len(sent)} never arrived, from {rest[0]}"
+            after[signal] = start + len(got)
+    for signal, at in after.items():
+        rest = truth.get(signal, [])[at:]
+        assert not rest, f"{signal}: the last {len(rest)} never arrived, from {rest[0]}"
     return Outcome(readings, samples, missing_readings, missing_samples, tuple(gaps))
 
 
@@ -119,12 +115,36 @@ def _began(truth: dict[str, list[Said]], runs: list[dict[str, list[Said]]]) -> f
     """The wall time of the truth's second 0: the first run is taken to begin with the first thing that was sent."""
     for run in runs:
         if run:
-            return min(run[signal][0].at - truth[signal][0].at for signal in run if not signal.startswith("wave:"))
+            readings = [signal for signal in run if not signal.startswith("wave:")]
+            return min(run[signal][0].at - truth[signal][0].at for signal in readings or run)
     raise AssertionError("the history is empty")
 
 
-def _place(sent: list[Said], got: list[Said], least: int, began: float, signal: str) -> int:
-    """Where in `sent` the run stands: the place nearest in time where every value agrees."""
+def _places(
+    truth: dict[str, list[Said]], run: dict[str, list[Said]], after: dict[str, int], began: float
+) -> dict[str, int]:
+    """Where in the truth each signal of a run stands.
+
+    A value that stays the same fits in many places; the signals that a frame sends together begin in the same frame,
+    so of the places at which every one of them fits the nearest in time is taken.
+    """
+    found = {
+        signal: _fitting(truth.get(signal, []), got, after[signal], began, signal) for signal, got in run.items() if got
+    }
+    readings = {signal: places for signal, places in found.items() if not signal.startswith("wave:")}
+    frames = [{truth[signal][place].at for place in places} for signal, places in readings.items()]
+    together = set.intersection(*frames) if frames else set()
+    placed = {}
+    for signal, places in found.items():
+        common = [place for place in places if truth[signal][place].at in together]
+        wanted = run[signal][0].at - began
+        best = common if signal in readings and common else places
+        placed[signal] = min(best, key=lambda place: abs(truth[signal][place].at - wanted))
+    return placed
+
+
+def _fitting(sent: list[Said], got: list[Said], least: int, began: float, signal: str) -> list[int]:
+    """The places in `sent`, from `least` on and near in time, at which every value agrees."""
     words = [said.what for said in got]
     places = [
         start
@@ -133,7 +153,7 @@ def _place(sent: list[Said], got: list[Said], least: int, began: float, signal: 
         and [said.what for said in sent[start : start + len(got)]] == words
     ]
     if places:
-        return min(places, key=lambda start: abs(sent[start].at + began - got[0].at))
+        return places
     near = min(range(len(sent)), key=lambda n: abs(sent[n].at + began - got[0].at), default=0)
     differ = next((n for n, word in enumerate(words) if near + n >= len(sent) or sent[near + n].what != word), None)
     raise AssertionError(
@@ -146,5 +166,5 @@ def _place(sent: list[Said], got: list[Said], least: int, began: float, signal: 
 def _inside_gaps(lost: list[Said], gaps: list[Gap], began: float, signal: str) -> None:
     for said in lost:
         at = said.at + began
-        inside = any(gap.since is None or gap.since - TOLERANCE_S <= at <= gap.until + TOLERANCE_S for gap in gaps)
+        inside = any((gap.since or 0) - TOLERANCE_S <= at <= gap.until + TOLERANCE_S for gap in gaps)
         assert inside, f"{signal}: {said} is missing, and no signed gap says so: {gaps}"

@@ -6,6 +6,7 @@ import click
 
 from vitaledger import __version__
 from vitaledger.cli.demo import demo
+from vitaledger.cli.fork import fork
 from vitaledger.cli.verify import verify
 from vitaledger.errors import VitaledgerError
 
@@ -18,6 +19,7 @@ def cli() -> None:
 
 cli.add_command(verify)
 cli.add_command(demo)
+cli.add_command(fork)
 
 
 def main() -> None:

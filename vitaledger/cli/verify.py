@@ -108,6 +108,7 @@ def words(found: Verified, trusted: policy.Policy) -> list[str]:
         f"  gaps         {sum(isinstance(opened.event, Gap) for opened in found.entries)}",
         *_gaps(found),
         f"  signed by    gateway {found.gateway}: {found.gateway_vkey}",
+        *(f"               which goes on in the place of {origin}" for origin in found.predecessors),
         f"  sealed       before {_time(found.anchored_ms)}, by the collector's clock: anchored at {found.gateway_size}",
         f"               {_after(found.after_ms)}",
         *(f"               seen by {each.name} at {_time(each.time * 1000)}" for each in found.ledger.cosignatures),

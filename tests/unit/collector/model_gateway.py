@@ -126,6 +126,7 @@ def decode(publish: Publish):
         "down/checkpoint": messages.CHECKPOINT_ANSWER,
         "down/entries": messages.ENTRIES_ANSWER,
         "down/receipt": messages.RECEIPT,
+        "down/succession": messages.SUCCESSION_ANSWER,
     }
     return shapes[publish.topic].decode(publish.payload, publish.topic)
 

@@ -6,7 +6,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from collector.history import Span, devices, find_device, history, identity
+from collector.generations import history
+from collector.history import Span, devices, find_device, identity
 from collector.reader import Reader
 from collector.verified import State, VerifiedLedger, VerifiedStore
 from tests.fault.ward import T0, add_oddities, make_ward

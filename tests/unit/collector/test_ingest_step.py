@@ -285,11 +285,6 @@ def test_entries_beyond_what_a_log_can_hold(desk, gateway):
     assert "at most" in answer.detail
 
 
-def test_succession_is_not_taken_yet(desk, gateway):
-    (answer,) = of(CheckpointAnswer, desk.send(gateway.message("up/succession", b"a note")))
-    assert (answer.status, answer.request) == (403, sha256(b"a note").digest())
-
-
 # -- what is found -----------------------------------------------------------------------------------------------------
 
 

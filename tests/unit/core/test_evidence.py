@@ -327,10 +327,10 @@ def test_statements_of_another_kind_or_origin():
     other = world.ledger.add(statement.Enrolment(0, "g2", "h.example/gateway/g2", str(GATEWAY_KEY.vkey)))
     world.anchored = world.ledger.add(statement.Anchor(BEGAN, world.gateway.checkpoint()))
     world.enrolled = other
-    with pytest.raises(VerificationError, match=r"enrols h\.example/gateway/g2; the manifest speaks of"):
+    with pytest.raises(VerificationError, match=r"enrols h\.example/gateway/g2, expected h\.example/gateway/g1"):
         verify(world.files(2, 4), POLICY)
     world.enrolled = anchored
-    with pytest.raises(VerificationError, match="expected Enrolment, found Anchor"):
+    with pytest.raises(VerificationError, match="expected Enrolment or Succession, found Anchor"):
         verify(world.files(2, 4), POLICY)
     world.enrolled, world.anchored = enrolled, enrolled
     with pytest.raises(MisuseError, match="expected an anchor statement, found Enrolment"):
@@ -339,7 +339,7 @@ def test_statements_of_another_kind_or_origin():
 
 def test_a_claim_of_another_origin():
     claim = replace(WORLD.claim(2, 4), origin="h.example/gateway/g2")
-    with pytest.raises(VerificationError, match=r"the manifest speaks of h\.example/gateway/g2"):
+    with pytest.raises(VerificationError, match=r"enrols h\.example/gateway/g1, expected h\.example/gateway/g2"):
         verify(WORLD.files(2, 4, claim=claim), POLICY)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.outbox import next_first, sound_body
 from gateway.sealing import Sealer
-from gateway.uplink import ANSWER_S, RETRY_S, Alarm, Publish, SaveReceipt, State, Uplink
+from gateway.uplink import ANSWER_S, RETRY_S, Alarm, Fork, Publish, SaveReceipt, State, Uplink
 from tests.unit.gateway.makers import KEY, LEDGER_KEY, ORIGIN, SIGNER, ModelLedger, drafts
 from tests.unit.gateway.model_collector import MemoryLog, ModelCollector, Wire, World
 from vitaledger import messages, witness
@@ -111,7 +111,10 @@ def test_a_log_that_lacks_what_it_signed_has_forked(size, root, state):
         assert ORIGIN in alarms(actions)[0]
         assert f"{size} entries" in alarms(actions)[0]
         assert "20 entries" in alarms(actions)[0]
-        assert made.disconnected(1.0) == made.connected(2.0) == made.tick(60.0) == made.sealed(61.0) == []
+        assert actions[-1] == Fork(last, 0)
+        assert made.disconnected(1.0) == made.tick(2.0) == made.sealed(3.0) == []
+        assert made.connected(4.0) == [Fork(last, 0)]
+        assert made.tick(60.0) == made.sealed(61.0) == []
 
 
 @pytest.mark.parametrize(

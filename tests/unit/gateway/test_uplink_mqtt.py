@@ -89,6 +89,8 @@ def link_of(port, log, saved, alarms, **more):
         alarm=alarms.append,
         status=lambda: Status(1, bytes(16), bytes(16), "1", len(log.rows), 0),
         health=lambda progress: Health(progress.custody, None, 0, 0, None),
+        prepare=lambda fork: pytest.fail(f"forked: {fork}"),
+        succeeded=lambda note: pytest.fail(f"succeeded: {note}"),
     )
 
 

@@ -5,7 +5,20 @@ import importlib
 
 import pytest
 
-MODULES = ("checkpoint", "keys", "merkle", "note", "policy", "proof", "text", "tiles", "witness")
+MODULES = (
+    "checkpoint",
+    "fork",
+    "keys",
+    "lineage",
+    "merkle",
+    "note",
+    "policy",
+    "proof",
+    "succession",
+    "text",
+    "tiles",
+    "witness",
+)
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -1,0 +1,50 @@
+"""The comparison itself: it must see what is missing, doubled, changed or out of order."""
+
+import pytest
+
+from tests.e2e.compare import Said, compare
+
+TRUTH = {"spo2": [Said(n / 3, f"{97 + n % 3}.0000") for n in range(30)]}
+
+
+def row(at, value):
+    return {
+        "wall_ms": 1000.0, "offset_us": at * 1e6, "signal": "spo2", "value": value, "absent": None, "state": "proven"
+    }  # fmt: skip
+
+
+def rows(places):
+    return [row(TRUTH["spo2"][n].at, TRUTH["spo2"][n].what) for n in places]
+
+
+def gap(since, until):
+    clock = None if since is None else {"wall_ms": 1000 + since * 1000}
+    return {"event": "gap", "wall_ms": 1000 + until * 1000, "fields": {"since": clock, "reason": "crash"}}
+
+
+def test_all_there():
+    found = compare(TRUTH, [gap(None, 0), *rows(range(30))], began=1.0)
+    assert (found.readings, found.missing_readings) == (30, 0)
+
+
+def test_missing_inside_a_gap():
+    found = compare(TRUTH, [gap(None, 0), *rows(range(9)), gap(2.9, 6.9), *rows(range(20, 30))], began=1.0)
+    assert (found.readings, found.missing_readings) == (19, 11)
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        rows(range(29)),
+        rows([*range(10), *range(11, 30)]),
+        rows([*range(10), 9, *range(10, 30)]),
+        rows([*range(10), 11, 10, *range(12, 30)]),
+        [gap(None, 0), *rows(range(5)), gap(1.4, 1.5), *rows(range(20, 30))],
+        [*rows(range(9)), row(3.0, "42"), *rows(range(10, 30))],
+        [],
+    ],
+    ids=["end", "hole", "twice", "order", "beside the gap", "value", "nothing"],
+)
+def test_what_must_be_seen(history):
+    with pytest.raises(AssertionError):
+        compare(TRUTH, history, began=1.0)

@@ -1,0 +1,108 @@
+"""The generated readers of records against the rule that they shorten: the same values, the same words of refusal."""
+
+import importlib.util
+from unittest import mock
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests import strategies as made
+from vitaledger import cbor, content, entry, events, messages, shape, statement
+from vitaledger.errors import MalformedError, MisuseError
+from vitaledger.opened import open_entry, seal_entry
+
+MANY = settings(max_examples=200)
+
+
+def by_the_rule(module):
+    """The same module once more, its records read by `strict` alone."""
+    spec = importlib.util.find_spec(module.__name__)
+    twin = importlib.util.module_from_spec(spec)
+    with mock.patch.object(shape, "compile_parse", lambda of, plan, tag, check, strict: strict):
+        spec.loader.exec_module(twin)
+    return twin
+
+
+CONTENT, ENTRY, EVENTS = by_the_rule(content), by_the_rule(entry), by_the_rule(events)
+STATEMENT, MESSAGES = by_the_rule(statement), by_the_rule(messages)
+_LEAVES = made.sealed_entries().map(lambda pair: pair[0])
+_BODIES = made.sealed_entries().map(lambda pair: pair[1])
+PAIRS = {
+    "leaf": (_LEAVES, entry._ENTRY, ENTRY._ENTRY),
+    "body": (_BODIES, entry._BODY, ENTRY._BODY),
+    "values": (made.VALUES.map(content.VALUES.encode), content.VALUES, CONTENT.VALUES),
+    "waves": (made.WAVES.map(content.WAVES.encode), content.WAVES, CONTENT.WAVES),
+    "event": (made.EVENTS.map(events.encode), events._EVENT, EVENTS._EVENT),
+    "statement": (made.STATEMENTS.map(statement.encode), statement._STATEMENT, STATEMENT._STATEMENT),
+    **{
+        name: (value.map(codec.encode), codec, getattr(MESSAGES, constant))
+        for name, (codec, value) in made.MESSAGES.items()
+        for constant in vars(messages)
+        if vars(messages)[constant] is codec
+    },
+}
+ODD = st.one_of(
+    st.none(), st.booleans(), st.integers(-(2**64), 2**64), st.text(max_size=3), st.binary(max_size=33), st.floats(),
+    st.just([]), st.lists(st.integers(0, 9), max_size=4), st.sampled_from(["\x7f", "\u2028", "\xa0", "\ud800"]),
+)  # fmt: skip
+
+
+def told(parse, item):
+    try:
+        return repr(parse(item, "it"))
+    except MalformedError as error:
+        return f"refused: {error}"
+
+
+def places(item, path=()):
+    if isinstance(item, list):
+        yield from (found for n, child in enumerate(item) for found in places(child, (*path, n)))
+    yield path
+
+
+def replaced(item, path, odd):
+    if not path:
+        return odd
+    return [replaced(child, path[1:], odd) if n == path[0] else child for n, child in enumerate(item)]
+
+
+def test_every_message_has_its_pair():
+    assert set(made.MESSAGES) <= set(PAIRS)
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_the_generated_reader_says_what_the_rule_says(name):
+    data, compiled, rule = PAIRS[name]
+
+    @MANY
+    @given(data, st.data())
+    def check(data, choose):
+        item = cbor.loads(data, "it")
+        assert told(compiled.parse, item) == told(rule.parse, item)
+        for _ in range(choose.draw(st.integers(1, 2))):
+            item = replaced(item, choose.draw(st.sampled_from(list(places(item)))), choose.draw(ODD))
+        assert told(compiled.parse, item) == told(rule.parse, item)
+
+    check()
+
+
+@given(st.data())
+def test_what_cannot_be_opened_is_not_sealed(choose):
+    """`seal_entry` checks items, not bytes. Any kind with any contents on any micro-chain: it opens, or is refused."""
+    kind = choose.draw(st.sampled_from(list(entry.Kind)))
+    chain = choose.draw(st.one_of(made.DEVICE_CHAINS, st.sampled_from(["gateway", "no chain", ""])))
+    says = {
+        "values": choose.draw(st.one_of(st.none(), made.VALUES)),
+        "waves": choose.draw(st.one_of(st.just(()), made.WAVES)),
+        "event": choose.draw(st.one_of(st.none(), made.EVENTS)),
+    }
+    seq = choose.draw(st.integers(-1, 2))
+    prev = choose.draw(st.sampled_from([bytes(32), bytes(31)]))
+    try:
+        leaf, body = seal_entry(kind, chain, seq, prev, choose.draw(made.CLOCKS), bytes, **says)
+    except MisuseError:
+        return
+    opened = open_entry(leaf, body)
+    assert (opened.values, opened.waves or (), opened.event) == (says["values"], says["waves"], says["event"])
+    assert (opened.entry.kind, opened.entry.chain, opened.entry.seq, opened.entry.prev) == (kind, chain, seq, prev)
