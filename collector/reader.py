@@ -160,6 +160,16 @@ class Reader:
         connection.execute("PRAGMA query_only = ON")
         return cls(connection)
 
+    def copy_to(self, path: Path) -> None:
+        """Write a copy to a file that is not there yet: of one moment, without holding up who writes."""
+        # query_only forbids writing to any file; this one stays unchanged because it was opened read only
+        (before,) = self._db.execute("PRAGMA query_only").fetchone()
+        self._db.execute("PRAGMA query_only = OFF")
+        try:
+            self._db.execute("VACUUM INTO ?", (str(path),))
+        finally:
+            self._db.execute(f"PRAGMA query_only = {int(before)}")
+
     def close(self) -> None:
         """Close the file."""
         self._db.close()

@@ -18,6 +18,7 @@ from collector.config import Config
 from collector.enrolment import enroll, init, open_ledger
 from collector.inbox import Inbox
 from collector.ingest import Message, Publish, Step
+from collector.metrics import Metrics, Sources
 from collector.mqtt import Link
 from collector.reader import Reader
 from collector.watchdog import Watchdog, notify
@@ -37,11 +38,19 @@ STOP_S = 15.0  # more than a step takes on a slow disk
 class Worker:
     """The ingest loop. `run` is the body of its thread."""
 
-    def __init__(self, step: Step, inbox: Inbox, publish: Callable[[Publish], None], step_s: float) -> None:
+    def __init__(
+        self,
+        step: Step,
+        inbox: Inbox,
+        publish: Callable[[Publish], None],
+        step_s: float,
+        observe: Callable[[float], object] = lambda _: None,
+    ) -> None:
         self._step = step
         self._inbox = inbox
         self._publish = publish
         self._step_s = step_s
+        self._observe = observe
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self.run, name="ingest", daemon=True)
         self.came_round = time.monotonic()
@@ -92,8 +101,10 @@ class Worker:
     def _process(self, batch: list[Message]) -> None:
         if not batch and not self._step.more:
             return
+        began = time.monotonic()
         answers = self._step.process(batch, _now_ms())
         self.stepped = time.monotonic()
+        self._observe(self.stepped - began)
         for answer in answers:
             self._publish(answer)
 
@@ -127,9 +138,11 @@ def run(config: Config, *, ready: Callable[[int], None] | None = None, stop: thr
     step = Step(store, signer)
     inbox = Inbox(time.monotonic)
     link = Link(config, inbox)
-    worker = Worker(step, inbox, link.publish, config.ledger.step_ms / 1000)
     reader = Reader.open(config.store_path)
-    server = Server(create_app(reader, lambda: _health(step, worker, link)), config.http.host, config.http.port)
+    metrics = Metrics(Sources(reader, step.counts, inbox, link))
+    worker = Worker(step, inbox, link.publish, config.ledger.step_ms / 1000, metrics.observe_step)
+    app = create_app(reader, lambda: _health(step, worker, link), metrics.page)
+    server = Server(app, config.http.host, config.http.port)
     worker.start()
     server.start()
     link.start()

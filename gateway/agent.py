@@ -28,7 +28,8 @@ from gateway.actions import Fork
 from gateway.carry import Carry, Predecessor
 from gateway.chains import Chains
 from gateway.clock import ClockWatch, SystemClock
-from gateway.config import Config, PortConfig
+from gateway.config import Config, MetricsConfig, PortConfig
+from gateway.counts import Counts
 from gateway.disk import DiskGuard
 from gateway.draft import Draft
 from gateway.drivers.api import Driver
@@ -44,6 +45,7 @@ from gateway.reader import Reader
 from gateway.recorder import Limits
 from gateway.salvage import Salvaged, Wired, salvage
 from gateway.store import DraftError, Store
+from gateway.throttle import Throttle
 from gateway.uplink import Progress, Uplink
 from gateway.watchdog import Watchdog
 from vitaledger import events, succession
@@ -55,6 +57,7 @@ from vitaledger.messages import Health, Status
 COMMIT_S = 1.0
 HEADS_S = 60.0
 PRUNE_S = 10.0
+MAX_ALARMS, ALARMS_S = 30, 600.0  # incidents of the uplink: what the other side says decides how many there are
 LINES_STOP_S = 8.0  # more than opening a TCP line may take
 _DAY_MS = 86_400_000
 
@@ -150,6 +153,9 @@ class Agent:
         self._run_id = os.urandom(16)
         self._version = version("vitaledger")
         self._commit_ms: deque[float] = deque(maxlen=600)
+        self._counts = Counts()
+        self._alarms = Throttle(MAX_ALARMS, ALARMS_S)
+        self._unmeasure: Callable[[], None] = lambda: None
         self._carry: Carry | None = None
         if old is not None and not generations.is_carried(config):
             self._carry = old.carry(reader, self._clock.now)
@@ -216,6 +222,8 @@ class Agent:
         try:
             self._begin()
             last_words.forget(self._config.state)
+            if self._config.metrics is not None:
+                self._measure(self._config.metrics)
             for line in self._lines:
                 line.start()
             self._link.start()
@@ -225,6 +233,7 @@ class Agent:
             self._watchdog.start()
             failure = self._work(stop)
             self._watchdog.stop()
+            self._unmeasure()
             if self.successor is None:
                 service.notify("STOPPING=1")
             self._stop_lines()
@@ -232,6 +241,7 @@ class Agent:
             self._commit([*drafts, *self._ending(failure)], step)
         except VitaledgerError as error:
             self._watchdog.stop()
+            self._unmeasure()
             logger.critical("the log cannot be written, this process ends: %s", error)
             self._stop_lines()
             self._link.stop()
@@ -240,6 +250,27 @@ class Agent:
             self._await_receipt(stop)
         self._link.stop()
         return 0 if failure is None else 1
+
+    def _measure(self, where: MetricsConfig) -> None:
+        from gateway.metrics import Metrics, Sources  # noqa: PLC0415  without that section nothing of it is loaded
+
+        sources = Sources(
+            self._version,
+            self._config.state,
+            self._counts,
+            self._clock,
+            self._lines,
+            self._link,
+            self._chains,
+            self._watchdog,
+        )
+        metrics = Metrics(sources)
+        try:
+            port = metrics.start(where.host, where.port)
+            self._unmeasure = metrics.stop
+            logger.info("metrics: http://%s:%d/metrics", where.host, port)
+        except MisuseError as error:
+            logger.error("%s", error)  # noqa: TRY400  nothing that is recorded depends on it
 
     # What the gateway says of itself
 
@@ -295,7 +326,10 @@ class Agent:
         return [self._own(events.Heads((), None)), self._own(events.Stop(clean(why, 256)))]
 
     def _alarm(self, text: str) -> None:
-        self._chains.put("uplink", self._own(events.Incident("uplink", clean(text, 256))))
+        if self._alarms.allows(time.monotonic()):
+            missed = self._alarms.missed()
+            told = f"{text}; {missed} more were not sealed" if missed else text
+            self._chains.put("uplink", self._own(events.Incident("uplink", clean(told, 256))))
 
     def _clock_step(self) -> list[Draft]:
         now = self._clock.now()
@@ -345,7 +379,9 @@ class Agent:
     def _commit(self, drafts: Sequence[Draft], journal: Step | None = None) -> None:
         began, size = time.monotonic(), self._store.size
         self._store.commit(drafts, journal)
-        self._commit_ms.append((time.monotonic() - began) * 1000)
+        took = time.monotonic() - began
+        self._commit_ms.append(took * 1000)
+        self._counts.committed(drafts, took)
         if self._store.size > size:
             self._link.notify_sealed()
 

@@ -165,6 +165,15 @@ class Chains:
             self._waiting.append((port, draft))
             return True
 
+    def waiting(self) -> int:
+        """How many drafts wait to be sealed."""
+        return len(self._waiting)
+
+    @property
+    def known(self) -> int:
+        """How many device chains there are."""
+        return len(self._known)
+
     def take(self) -> list[Draft]:
         """All drafts, in the order in which they were put. Who takes them seals them or ends the process."""
         with self._lock:

@@ -60,6 +60,13 @@ class RecordConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     min_free_mb: Annotated[float, msgspec.Meta(gt=0)] = 64.0
 
 
+class MetricsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where Prometheus finds the gateway; without this section it does not. Port 0 takes a free one."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 9464
+
+
 class Declared(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Who is on the line, for devices that cannot tell it themselves. Readings say that it was only declared."""
 
@@ -98,6 +105,7 @@ class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     key: str = "gateway.key"
     mqtt: MqttConfig = MqttConfig()
     record: RecordConfig = RecordConfig()
+    metrics: MetricsConfig | None = None
     port: tuple[PortConfig, ...] = ()
 
 
@@ -116,6 +124,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     key: Path
     mqtt: MqttConfig
     record: RecordConfig
+    metrics: MetricsConfig | None = None
     ports: tuple[PortConfig, ...]
     generation: int = 1
 
@@ -181,6 +190,7 @@ def parse(data: bytes, path: Path) -> Config:
         key=base / found.key,
         mqtt=mqtt,
         record=found.record,
+        metrics=found.metrics,
         ports=found.port,
     )
 
@@ -226,7 +236,14 @@ def _explain(message: str, text: str) -> str:
         return _line_of(key, text) + message.replace("`$.", "`").replace("`$`", "the file")
     key, where = found.group(1), found.group(2) or ""
     table = re.sub(r"\[[^]]*\]", "", where).strip(".")
-    kinds = {"": _File, "mqtt": MqttConfig, "record": RecordConfig, "port": PortConfig, "port.declared": Declared}
+    kinds = {
+        "": _File,
+        "mqtt": MqttConfig,
+        "record": RecordConfig,
+        "metrics": MetricsConfig,
+        "port": PortConfig,
+        "port.declared": Declared,
+    }
     known = kinds.get(table, _File).__struct_fields__
     near = get_close_matches(key, known, 1)
     hint = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(known)}"

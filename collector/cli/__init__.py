@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from collector.cli.backup import backup, restore
 from collector.cli.common import Context, readable
 from collector.cli.copies import forks, loss, succession
 from collector.cli.devices import devices, gateways
@@ -44,6 +45,8 @@ for _command in (
     export,
     verify,
     status,
+    backup,
+    restore,
     broker,
     succession,
     forks,

@@ -4,6 +4,7 @@
     /ledger/tile/<L>/<N>[.p/<W>]           hashes      for ever the same, cached for ever
     /ledger/tile/entries/<N>[.p/<W>]       statements
     /healthz                               JSON; 503 where something is wrong
+    /metrics                               Prometheus; with /healthz for the provider's own eyes (collector.metrics)
 
 Anyone may read the ledger: it names gateways, sizes, roots and times, never a reading. A path that is not exactly one
 that tlog-tiles writes, or that is beyond the newest published size, is not there.
@@ -20,6 +21,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from collector.metrics import CONTENT_TYPE
 from collector.reader import LEDGER, Reader
 from vitaledger.errors import MalformedError
 from vitaledger.merkle import HASH_SIZE, TILE_HEIGHT, TILE_WIDTH
@@ -47,7 +49,7 @@ class Health:
     step_ms: int | None
 
 
-def create_app(reader: Reader, health: Callable[[], Health]) -> Starlette:
+def create_app(reader: Reader, health: Callable[[], Health], metrics: Callable[[], bytes] = bytes) -> Starlette:
     """The application. The reader is used from the thread that serves only."""
 
     async def checkpoint(_request: Request) -> Response:
@@ -63,11 +65,15 @@ def create_app(reader: Reader, health: Callable[[], Health]) -> Starlette:
         found = health()
         return Response(json.dumps(asdict(found)), 200 if found.ok else 503, _NEVER, "application/json")
 
+    async def numbers(_request: Request) -> Response:
+        return Response(metrics(), headers=_NEVER, media_type=CONTENT_TYPE)
+
     return Starlette(
         routes=[
             Route("/ledger/checkpoint", checkpoint),
             Route("/ledger/tile/{path:path}", tile),
             Route("/healthz", healthz),
+            Route("/metrics", numbers),
         ],
         middleware=[Middleware(_SecurityHeaders)],
     )

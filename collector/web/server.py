@@ -8,6 +8,8 @@ from starlette.types import ASGIApp
 
 from vitaledger.errors import MisuseError
 
+MAX_CONNECTIONS = 128  # more are answered 503
+
 
 class Server:
     """Serves from `start` to `stop`. The socket is bound when it is made."""
@@ -21,7 +23,7 @@ class Server:
             log_config=None,
             access_log=False,
             server_header=False,
-            limit_concurrency=128,
+            limit_concurrency=MAX_CONNECTIONS,
             timeout_keep_alive=5,
             timeout_graceful_shutdown=2,
         )

@@ -37,6 +37,10 @@ port = {port}
 # retention_days = 30            # bodies that the collector has custody of are kept this long
 # min_free_mb = 64               # with less free than this the intake stops, and goes on when there is room
 
+# [metrics]                      # Prometheus finds the gateway there; without this section it does not
+# host = "127.0.0.1"
+# port = 9464
+
 # One [[port]] for each line to a device.
 #
 # [[port]]

@@ -9,7 +9,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from gateway import clock, config, keys, recovery, schema
+from gateway import clock, config, generations, keys, recovery, schema
 from gateway.config import Config
 from gateway.doctor.ports import check_ports
 from gateway.doctor.reach import Own, check_reach
@@ -38,6 +38,8 @@ def visit(path: Path) -> Report:
         report.error("config", str(error), "nothing that it names can be looked at before it is mended")
         machine.clock(report, clock.kernel_bound()(), time.time(), BUILT)
         return report
+    with report.guard("config"):
+        found = generations.newest(found)
     report.ok("config", f"{found.path}: {found.origin}, {len(found.ports)} ports")
     signer = _key(report, found)
     there = machine.state_directory(report, found.state)

@@ -222,7 +222,7 @@ class _Asking:
                 "history",
                 f"the collector has a checkpoint of {head.size} entries signed by this key, and this log of {size} "
                 "entries does not contain it: the store was restored or copied",
-                "keep this store as it is; do not delete anything",
+                "let the gateway run: it goes on as a successor, and both histories are kept; delete nothing",
             )
             return
         self._report.ok("history", f"the collector has witnessed {head.size} of {size} entries, and they agree")

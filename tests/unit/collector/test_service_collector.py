@@ -17,7 +17,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from collector import config, keys
 from collector.enrolment import enroll, gateway_of, init, open_ledger
-from collector.inbox import LARGE, MAX_MESSAGES, Inbox, Message
+from collector.inbox import LARGE, MAX_MESSAGES, SHARE, Inbox, Message
 from collector.ingest import Publish
 from collector.mqtt import Link
 from collector.service import Worker, run
@@ -110,8 +110,12 @@ def test_the_inbox_serves_gateways_in_turn_and_bounds_each():
     assert not inbox.put(Message("quiet", "up/entries", bytes(5 * 1024 * 1024)))
     batch = inbox.take(0, 0)
     assert [each.gateway for each in batch[:3]] == ["loud", "quiet", "loud"]
+    assert len(batch) == SHARE + 1
+    while more := inbox.take(0, 0):
+        assert len(more) == SHARE
+        batch += more
     assert [each.payload for each in batch if each.gateway == "loud"] == [b"%d" % n for n in range(MAX_MESSAGES)]
-    assert inbox.take(0, 0) == []
+    assert inbox.waiting() == (0, 0)
 
 
 def test_the_inbox_waits_for_more_but_not_with_a_large_batch():
