@@ -129,6 +129,15 @@ def test_the_first_succession_is_taken_with_an_alarm(desk, gateway, monkeypatch)
     holds(desk)
 
 
+def test_only_so_many_wait_for_the_operator(desk, gateway, monkeypatch):
+    monkeypatch.setattr("collector.successions.MAX_WAITING", 1)
+    gateway.add(5)
+    desk.send_all(gateway)
+    ask(desk, gateway, successor(gateway)[1])
+    assert ask(desk, gateway, successor(gateway, 3, seed=2)[1]).status == 202
+    assert ask(desk, gateway, successor(gateway, 4, seed=3)[1]).status == 403
+
+
 def test_a_second_succession_waits_for_the_operator(desk, gateway):
     gateway.add(5)
     desk.send_all(gateway)
