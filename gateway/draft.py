@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from vitaledger.content import Chunk, Values, WaveBlock
-from vitaledger.entry import Clock, Kind
+from vitaledger.entry import Clock, Kind, make_clock
 from vitaledger.events import Event
 
 
@@ -19,7 +19,7 @@ class Instant:
     @property
     def clock(self) -> Clock:
         """The same as an entry bears it."""
-        return Clock(self.wall_ms, self.boot_id, self.mono_us // 1000, self.bound_ms)
+        return make_clock(self.wall_ms, self.boot_id, self.mono_us // 1000, self.bound_ms)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 from gateway.draft import Draft
 from vitaledger import chain, events
+from vitaledger.compiled import compile_make
 from vitaledger.content import Context, Values
 from vitaledger.entry import entry_hash
 from vitaledger.errors import MisuseError, VitaledgerError
@@ -38,6 +39,9 @@ class SealedEntry:
     leaf: bytes
     body: bytes
     hash: bytes
+
+
+_make_head, _make_sealed = compile_make(ChainHead), compile_make(SealedEntry)
 
 
 class Sealer:
@@ -78,14 +82,15 @@ class Sealer:
                 values=self._in_context(draft),
                 waves=draft.waves,
                 raw=draft.raw,
-                event=self._completed(draft.event),
+                event=draft.event and self._completed(draft.event),
             )
         except VitaledgerError as error:
             raise DraftError(draft, str(error)) from error
         found = entry_hash(leaf)
-        self.heads[name] = ChainHead(name, head.next_seq + 1, found)
-        self._note_context(draft, head.next_seq)
-        return SealedEntry(leaf, body, found)
+        self.heads[name] = _make_head(name, head.next_seq + 1, found)
+        if draft.event is not None:
+            self._note_context(draft, head.next_seq)
+        return _make_sealed(leaf, body, found)
 
     def context(self, name: str) -> Context:
         """Which entries hold the identity and the alarm state in force."""
@@ -93,9 +98,11 @@ class Sealer:
 
     def _in_context(self, draft: Draft) -> Values | None:
         values, context = draft.values, self.context(draft.chain)
-        return values if values is None or values.context == context else replace(values, context=context)
+        if values is None or values.context is context or values.context == context:
+            return values
+        return replace(values, context=context)
 
-    def _completed(self, event: events.Event | None) -> events.Event | None:
+    def _completed(self, event: events.Event) -> events.Event:
         if not isinstance(event, events.Heads):
             return event
         heads = {**self._old_heads, **self.heads}

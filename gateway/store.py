@@ -229,11 +229,9 @@ class Store:
 
     def _append(self, builder: "TileBuilder", first: int, sealed: Sequence[SealedEntry]) -> bytes:
         """The entries, their tiles and the signed head; answers that."""
-        self._db.executemany(
-            "INSERT INTO entries (idx, leaf, body) VALUES (?, ?, ?)",
-            [(first + n, entry.leaf, entry.body) for n, entry in enumerate(sealed)],
-        )
-        tiles = builder.extend(self._read_back(first, sealed))
+        rows = [(first + n, entry.leaf, entry.body) for n, entry in enumerate(sealed)]
+        self._db.executemany("INSERT INTO entries (idx, leaf, body) VALUES (?, ?, ?)", rows)
+        tiles = builder.extend(self._read_back(rows, [entry.hash for entry in sealed]))
         if tiles:
             self._db.executemany(
                 "INSERT INTO tiles (level, n, hashes) VALUES (?, ?, ?)",
@@ -320,15 +318,14 @@ class Store:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _read_back(self, first: int, sealed: Sequence[SealedEntry]) -> list[bytes]:
-        rows = self._rows.entries(first, first + len(sealed))
-        hashes = [entry_hash(leaf) for leaf, _ in rows]
-        for n, (entry, (_, body), found) in enumerate(zip(sealed, rows, hashes, strict=True)):
-            if found != entry.hash or body != entry.body:
-                what = (
-                    f"hash {entry.hash.hex()[:16]}…, found {found.hex()[:16]}…" if found != entry.hash else "its body"
-                )
-                raise VerificationError(f"entry {first + n} was read back changed: expected {what}; nothing was stored")
+    def _read_back(self, rows: Sequence[tuple[int, bytes, bytes]], expected: Sequence[bytes]) -> list[bytes]:
+        """The leaf hashes of the rows as they now stand in the database; they must be what was written."""
+        found = self._rows.entries(rows[0][0], rows[-1][0] + 1)
+        hashes = [entry_hash(leaf) for leaf, _ in found]
+        for (idx, _, body), (_, stored), hashed, wanted in zip(rows, found, hashes, expected, strict=True):
+            if hashed != wanted or stored != body:
+                what = f"hash {wanted.hex()[:16]}…, found {hashed.hex()[:16]}…" if hashed != wanted else "its body"
+                raise VerificationError(f"entry {idx} was read back changed: expected {what}; nothing was stored")
         return hashes
 
     def _replace_head(self, signed: bytes) -> None:

@@ -20,6 +20,7 @@ library lets sets, regular expressions or floats through unchanged. So the type 
 import sys
 from array import array
 from collections.abc import Sequence
+from struct import Struct
 
 import cbor2
 
@@ -132,6 +133,30 @@ def _check(item: Item, where: str, depth: int) -> None:
 def _check_range(number: int, where: str) -> None:
     if number < INT_MIN or number > INT_MAX:
         raise MalformedError(f"{where}: integer outside ±2⁶³")
+
+
+def pack_head(major: int, number: int) -> bytes:
+    """The first bytes of an item of a major type (0 to 5): `number` is its value or its length, below 2⁶⁴."""
+    if number < 24:
+        return bytes((major << 5 | number,))
+    for extra, width in ((24, 1), (25, 2), (26, 4), (27, 8)):
+        if number < 1 << 8 * width:
+            return bytes((major << 5 | extra,)) + number.to_bytes(width)
+    raise MisuseError(f"{number} does not fit a CBOR head")
+
+
+_HEAD_4, _HEAD_8 = Struct(">BI").pack, Struct(">BQ").pack
+SMALL = tuple(pack_head(0, n) for n in range(256))
+
+
+def pack_int(number: int) -> bytes:
+    """An integer's bytes; LookupError or struct.error far outside ±2⁶³."""
+    if 0 <= number < 256:
+        return SMALL[number]
+    major, number = (0, number) if number >= 0 else (0x20, -1 - number)
+    if number < 65_536:
+        return pack_head(major >> 5, number)
+    return _HEAD_4(major | 26, number) if number < 1 << 32 else _HEAD_8(major | 27, number)
 
 
 def pack_samples(samples: Sequence[int]) -> cbor2.CBORTag:

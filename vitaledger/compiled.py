@@ -14,18 +14,28 @@ the function that reads is, in short
                 return Head(a0, a1)
         return strict(item, where)
 
+and the one that writes puts the bytes of the fields together, after the same tests, without an item in between.
+
 The tests may refuse what is right, never take what is wrong: what they refuse goes to `strict`, which is the rule and
-says what is wrong. So errors have one source, and tests/property holds the two against each other.
+says what is wrong (a writer raises `Doubt`, and the value goes the long way). So errors have one source, and
+tests/property holds the two against each other.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeVar
 
-from vitaledger.errors import MalformedError
+from vitaledger.errors import MalformedError, MisuseError
+
+T = TypeVar("T")
 
 Parse = Callable[[Any, str], Any]
 Dump = Callable[[Any], Any]
+Pack = Callable[[Any], bytes]
+
+
+class Doubt(Exception):  # noqa: N818  not an error yet: the long way decides
+    """A writer is not sure that a value is right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,26 +44,30 @@ class Inline:
 
     `{x}` is what the item or the value is called, `{at}` the field's name as a literal, and each name of `names`, the
     objects that the source speaks of. `test` is true only where `parse` would take the item; where it says nothing,
-    `value` has to check.
+    `value` has to check. `fit` and `packed` are the same for a value and its bytes.
     """
 
     test: str = ""
     value: str = "{x}"
     item: str = "{x}"
     names: Mapping[str, object] = field(default_factory=dict)
+    fit: str = ""
+    packed: str = ""
 
     def or_null(self) -> "Inline":
         """The same, where null is allowed."""
         value, item = (x if x == "{x}" else f"(None if {{x}} is None else {x})" for x in (self.value, self.item))
-        return Inline(self.test and f"({{x}} is None or {self.test})", value, item, self.names)
+        test, fit = (test and f"({{x}} is None or {test})" for test in (self.test, self.fit))
+        return Inline(test, value, item, self.names, fit, f"(b'\\xf6' if {{x}} is None else {self.packed})")
 
 
-def called(parse: Parse, dump: Dump, *, empty: bool = False) -> Inline:
+def called(parse: Parse, dump: Dump, pack: Pack, *, empty: bool = False) -> Inline:
     """The source for a shape that has none of its own: a call. `empty`: an array, which is often an empty one."""
-    value, item = "{parse}({x}, {at})", "{dump}({x})"
+    value, item, packed = "{parse}({x}, {at})", "{dump}({x})", "{pack}({x})"
     if empty:
         value, item = f"(() if not {{x}} and type({{x}}) is list else {value})", f"({item} if {{x}} else [])"
-    return Inline(value=value, item=item, names={"parse": parse, "dump": dump})
+        packed = f"({packed} if {{x}} else b'\\x80')"
+    return Inline(value=value, item=item, names={"parse": parse, "dump": dump, "pack": pack}, packed=packed)
 
 
 def compile_parse(
@@ -71,8 +85,7 @@ def compile_parse(
     made = f"value = of({', '.join(inline.value for inline in filled)})"
     if (twin := _twin(of)) is not None:
         scope["twin"] = twin
-        sets = "; ".join(f"value.{name} = {inline.value}" for (name, _), inline in zip(plan, filled, strict=True))
-        made = f"value = twin(); {sets}; value.__class__ = of"
+        made = _filled_twin([(name, inline.value) for (name, _), inline in zip(plan, filled, strict=True)])
     if tag is not None:
         arguments.insert(0, "tag")
         tests.insert(0, f"type(tag) is int and tag == {tag}")
@@ -104,6 +117,37 @@ def compile_dump(plan: Sequence[tuple[str, Inline]], tag: int | None) -> Dump:
     return dump
 
 
+def compile_pack(plan: Sequence[tuple[str, Inline]], head: bytes, check: Callable[[Any], str | None] | None) -> Pack:
+    """The function that writes a record's bytes, `head` first; whatever is not plainly right raises."""
+    scope: dict[str, Any] = {"check": check, "Doubt": Doubt, "join": b"".join}
+    filled = [_fill(scope, n, f"a{n}", name, inline) for n, (name, inline) in enumerate(plan)]
+    tests = [inline.fit for inline in filled if inline.fit]
+    fields = "".join(f"    a{n} = value.{name}\n" for n, (name, _) in enumerate(plan))
+    source = f"def pack(value):\n{fields}    if {' and '.join(tests) or 'True'}:\n"
+    source += f"        data = join(({head!r}, {', '.join(inline.packed for inline in filled)}))\n"
+    source += "        if check(value) is None:\n            return data\n" if check else "        return data\n"
+    pack: Pack = _define(source + "    raise Doubt\n", "pack", scope)
+    return pack
+
+
+def compile_make(of: type[T]) -> Callable[..., T]:
+    """A frozen record's fields, in order, to the record: what `of(…)` does, in a third of the time.
+
+    For records of which many are made; without defaults and keywords.
+    """
+    twin = _twin(of)
+    if twin is None:
+        raise MisuseError(f"{of.__name__} is no plain frozen dataclass with slots")
+    names = [field.name for field in fields(of)]  # type: ignore[arg-type]
+    source = f"def make({', '.join(names)}):\n    {_filled_twin([(name, name) for name in names])}\n    return value\n"
+    make: Callable[..., T] = _define(source, "make", {"twin": twin, "of": of})
+    return make
+
+
+def _filled_twin(values: Sequence[tuple[str, str]]) -> str:
+    return f"value = twin(); {'; '.join(f'value.{name} = {value}' for name, value in values)}; value.__class__ = of"
+
+
 def _twin(of: type[Any]) -> type[Any] | None:
     """A class of the same layout that lets its fields be set: what is made in it becomes an `of` in one step.
 
@@ -118,7 +162,10 @@ def _fill(scope: dict[str, Any], n: int, x: str, name: str, inline: Inline) -> I
     names = {key: f"{key}{n}" for key in inline.names}
     scope.update((names[key], known) for key, known in inline.names.items())
     known = {"x": x, "at": repr(name), **names}
-    return Inline(inline.test.format(**known), inline.value.format(**known), inline.item.format(**known))
+    test, value, item, fit, packed = (
+        source.format(**known) for source in (inline.test, inline.value, inline.item, inline.fit, inline.packed)
+    )
+    return Inline(test, value, item, fit=fit, packed=packed)
 
 
 def _define(source: str, name: str, scope: dict[str, Any]) -> Any:  # noqa: ANN401  a function of the source's making

@@ -26,16 +26,14 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 from hashlib import sha256
-from typing import TYPE_CHECKING
 
 from vitaledger import shape
+from vitaledger.compiled import compile_make
 from vitaledger.errors import MalformedError, MisuseError, VerificationError
 from vitaledger.merkle import leaf_hash
 from vitaledger.shape import HASH, Shape, array, blob, integer, null_or, record, text, uint
-
-if TYPE_CHECKING:
-    from vitaledger.cbor import Item
 
 VERSION = 1
 SALT_SIZE = 16
@@ -44,6 +42,7 @@ MAX_BODY = 56 * 1024
 MAX_CONTENT = 48 * 1024  # the format's bound; a gateway closes an entry long before (16 KiB a part)
 MAX_CHAIN = 96
 GATEWAY_CHAIN = "gateway"
+_CHAINS_REMEMBERED = 256  # names that were looked at lately: a log repeats a few
 _UNRESERVED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~/")
 _ESCAPED = r"(?:[A-Za-z0-9._~/-]|%[0-9A-F]{2})+"
 _CHAIN = re.compile(rf"gateway|[a-z0-9-]+:(?:sn|port):{_ESCAPED}(?:@{_ESCAPED})?")
@@ -117,6 +116,18 @@ def _ascending(parts: Sequence[Commitment] | Sequence[Part]) -> str | None:
     return None if types == sorted(set(types)) else f"parts of types {types}: expected ascending types, each once"
 
 
+@lru_cache(_CHAINS_REMEMBERED)
+def check_chain(chain: str) -> str | None:
+    """Answer what is wrong with a micro-chain's name, or None."""
+    if len(chain) > MAX_CHAIN or not _CHAIN.fullmatch(chain):
+        return f'chain {chain!r}: expected "gateway", "<driver>:sn:<serial>" or "<driver>:port:<name>"'
+    return None
+
+
+def _wrong_entry(entry: Entry) -> str | None:
+    return check_chain(entry.chain) or _ascending(entry.parts)
+
+
 CLOCK: Shape[Clock] = record(Clock, integer(), blob(16, 16), uint(), null_or(uint()))
 _PART_TYPE = uint(1, 255)  # a part of an unknown type is committed to like any other
 _ENTRY: Shape[Entry] = record(
@@ -128,16 +139,11 @@ _ENTRY: Shape[Entry] = record(
     CLOCK,
     array(record(Commitment, _PART_TYPE, HASH), 0, 8),
     tag=VERSION,
-    check=lambda entry: check_chain(entry.chain) or _ascending(entry.parts),
+    check=_wrong_entry,
 )
 _BODY: Shape[tuple[Part, ...]] = array(record(Part, _PART_TYPE, blob(SALT_SIZE, SALT_SIZE), blob(0, MAX_CONTENT)), 0, 8)
-
-
-def check_chain(chain: str) -> str | None:
-    """Answer what is wrong with a micro-chain's name, or None."""
-    if len(chain) > MAX_CHAIN or not _CHAIN.fullmatch(chain):
-        return f'chain {chain!r}: expected "gateway", "<driver>:sn:<serial>" or "<driver>:port:<name>"'
-    return None
+_make_entry, _make_commitment, _make_part = compile_make(Entry), compile_make(Commitment), compile_make(Part)
+make_clock = compile_make(Clock)
 
 
 def chain_name(driver: str, by: str, name: str, at_port: str | None = None) -> str:
@@ -183,14 +189,13 @@ def seal(
     Raises:
         MisuseError: a field is out of its bounds.
     """
-    # as items at once, without an Entry that is only read field by field; `write` holds them against the shapes
-    body_item: list[Item] = []
-    commitments: list[Item] = []
-    for (part, content), salt in zip(contents, salts, strict=True):
-        body_item.append([int(part), salt, content])
-        commitments.append([int(part), commit(salt, content)])
-    leaf = _ENTRY.write([VERSION, int(kind), chain, seq, prev, CLOCK.dump(clock), commitments], "leaf")
-    body = _BODY.write(body_item, "body")
+    parts, commitments = [], []
+    for (kind_of_part, content), salt in zip(contents, salts, strict=True):
+        part = int(kind_of_part)
+        parts.append(_make_part(part, salt, content))
+        commitments.append(_make_commitment(part, sha256(salt + content).digest()))
+    leaf = _ENTRY.encode(_make_entry(kind, chain, seq, prev, clock, tuple(commitments)), "leaf")
+    body = _BODY.encode(tuple(parts), "body")
     if len(leaf) > MAX_LEAF or len(body) > MAX_BODY:
         raise MisuseError(
             f"{chain} entry {seq}: leaf of {len(leaf)} bytes (at most {MAX_LEAF}), "

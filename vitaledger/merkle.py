@@ -115,7 +115,7 @@ class CompactRange:
 
     def root(self) -> bytes:
         """The root of the tree of these leaves."""
-        return _fold(self._peaks)
+        return fold(self._peaks)
 
     def copy(self) -> Self:
         """A range of the same leaves that grows apart from this one."""
@@ -312,7 +312,7 @@ class _Nodes:
         self._tiles: dict[tuple[int, int], bytes] = {}
 
     def run(self, start: int, end: int) -> bytes:
-        return _fold(self.peaks(start, end))
+        return fold(self.peaks(start, end))
 
     def peaks(self, start: int, end: int) -> list[bytes]:
         found = []
@@ -336,8 +336,8 @@ class _Nodes:
         return root([tile[at * HASH_SIZE : (at + 1) * HASH_SIZE] for at in range(offset, offset + (1 << inner))])
 
 
-def _fold(peaks: Sequence[bytes]) -> bytes:
-    """The root over subtrees of falling size."""
+def fold(peaks: Sequence[bytes]) -> bytes:
+    """The root of a tree from the roots of its full subtrees, the largest first."""
     if not peaks:
         return EMPTY_ROOT
     found = peaks[-1]

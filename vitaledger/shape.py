@@ -18,6 +18,8 @@ vitaledger.errors.MalformedError: head.next_seq: expected an integer from 0 to 9
 """
 
 import re
+import struct
+from array import array as numbers_of
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from enum import IntEnum, IntFlag
@@ -25,14 +27,19 @@ from typing import Any, Generic, TypeVar
 
 from vitaledger import cbor
 from vitaledger.cbor import INT_MAX, INT_MIN, Item
-from vitaledger.compiled import Inline, called, compile_dump, compile_parse
-from vitaledger.errors import MalformedError, MisuseError
+from vitaledger.compiled import Doubt, Inline, Pack, called, compile_dump, compile_pack, compile_parse
+from vitaledger.errors import MalformedError, MisuseError, VitaledgerError
 
 # what could forge a line on the terminal of whoever reads it: controls, line separators, changes of direction
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 T = TypeVar("T")
 E = TypeVar("E", bound=IntEnum)
 F = TypeVar("F", bound=IntFlag)
+_MEMO = 256  # texts that a field remembers
+_HEADS = tuple(cbor.pack_head(4, count) for count in range(24))  # of short arrays
+_READINGS: dict[int | None, bytes] = {None: b"\xf6", **{n: cbor.pack_int(n) for n in range(-256, 1024)}}
+# what a writer raises that is not sure: `Doubt`, or whatever a value of another type brings about
+_NOT_SURE = (Doubt, VitaledgerError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError, struct.error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +47,14 @@ class Shape(Generic[T]):
     """`parse(item, where)` raises MalformedError that begins with `where`; `dump` is its inverse.
 
     A path like "entry.parts[1].type" is put together on an error's way up: there are many items and few errors.
-    `inline` is what a record writes into its own functions in place of a call.
+    `inline` is what a record writes into its own functions in place of a call. `pack` answers the bytes of a value at
+    once, or raises where it is not sure that `parse` would take them.
     """
 
     parse: Callable[[Item, str], T]
     dump: Callable[[T], Item]
     inline: Inline | None = None
+    pack: Pack | None = None
 
     def decode(self, data: bytes, what: str) -> T:
         """Parse a whole byte string.
@@ -64,6 +73,11 @@ class Shape(Generic[T]):
         Raises:
             MisuseError: the value is not of this shape, so that a reader would refuse it; names `what`, or its class.
         """
+        try:
+            if self.pack is not None:
+                return self.pack(value)
+        except _NOT_SURE:
+            pass  # the long way takes it, or says what is wrong
         return self.write(self.dump(value), what or type(value).__name__)
 
     def write(self, item: Item, what: str) -> bytes:
@@ -101,7 +115,10 @@ def uint(least: int = 0, most: int = INT_MAX) -> Shape[int]:
             raise MalformedError(f"{where}: expected an integer from {least} to {most}, found {_found(item)}")
         return item
 
-    return Shape(parse, lambda value: value, Inline(f"type({{x}}) is int and {least} <= {{x}} <= {most}"))
+    test = f"type({{x}}) is int and {least} <= {{x}} <= {most}"
+    packed = "({small}[{x}] if 0 <= {x} < 256 else {pack}({x}))"
+    names = {"small": cbor.SMALL, "pack": cbor.pack_int}
+    return Shape(parse, lambda value: value, Inline(test, names=names, fit=test, packed=packed))
 
 
 def integer() -> Shape[int]:
@@ -120,8 +137,26 @@ def text(least: int = 0, most: int = 1024) -> Shape[str]:
         return item
 
     # what is printable has no control character; what is not is looked at again
-    inline = Inline(f"type({{x}}) is str and {least} <= len({{x}}) <= {most} and {{x}}.isprintable()")
+    test = f"type({{x}}) is str and {least} <= len({{x}}) <= {most} and {{x}}.isprintable()"
+    inline = Inline(test, names={"known": _Texts(least, most)}, packed="{known}[{x}]")
     return Shape(parse, lambda value: value, inline)
+
+
+class _Texts(dict[str, bytes]):
+    """The bytes of the texts that a field had lately: a device says the same words all day."""
+
+    def __init__(self, least: int, most: int) -> None:
+        super().__init__()
+        self._least, self._most = least, most
+
+    def __missing__(self, key: str) -> bytes:
+        if type(key) is not str or not self._least <= len(key) <= self._most or not key.isprintable():
+            raise Doubt
+        data = key.encode()
+        if len(self) >= _MEMO:
+            self.clear()
+        found = self[key] = cbor.pack_head(3, len(data)) + data
+        return found
 
 
 def blob(least: int, most: int) -> Shape[bytes]:
@@ -132,7 +167,11 @@ def blob(least: int, most: int) -> Shape[bytes]:
             raise MalformedError(f"{where}: expected {least} to {most} bytes, found {_found(item)}")
         return item
 
-    return Shape(parse, lambda value: value, Inline(f"type({{x}}) is bytes and {least} <= len({{x}}) <= {most}"))
+    test = f"type({{x}}) is bytes and {least} <= len({{x}}) <= {most}"
+    packed, names = "({head}(2, len({x})) + {x})", {"head": cbor.pack_head}
+    if least == most:
+        packed, names = f"({cbor.pack_head(2, most)!r} + {{x}})", {}
+    return Shape(parse, lambda value: value, Inline(test, names=names, fit=test, packed=packed))
 
 
 HASH: Shape[bytes] = blob(32, 32)
@@ -156,9 +195,9 @@ def enum(of: type[E]) -> Shape[E]:
             return members[item]
         raise MalformedError(f"{where}: expected a {of.__name__} number, found {_found(item)}")
 
-    return Shape(
-        parse, int, Inline("type({x}) is int and {x} in {members}", "{members}[{x}]", "+{x}", {"members": members})
-    )
+    names = {"members": members, "of": of, "packs": {value: cbor.pack_int(value) for value in members}}
+    test, fit = "type({x}) is int and {x} in {members}", "type({x}) is {of}"
+    return Shape(parse, int, Inline(test, "{members}[{x}]", "+{x}", names, fit, "{packs}[+{x}]"))
 
 
 def flags(of: type[F]) -> Shape[F]:
@@ -185,7 +224,15 @@ def array(of: Shape[T], least: int = 0, most: int = 65_536) -> Shape[tuple[T, ..
     def dump(values: tuple[T, ...]) -> Item:
         return [of.dump(value) for value in values]
 
-    return Shape(parse, dump, called(parse, dump, empty=least == 0))
+    each = _packer(of)
+
+    def pack(values: tuple[T, ...]) -> bytes:
+        if type(values) is not tuple or not least <= (count := len(values)) <= most:
+            raise Doubt
+        head = _HEADS[count] if count < len(_HEADS) else cbor.pack_head(4, count)
+        return head + b"".join([each(value) for value in values])
+
+    return Shape(parse, dump, called(parse, dump, pack, empty=least == 0), pack)
 
 
 def numbers(*, nulls: bool = False, most: int = 65_536) -> Shape[Any]:
@@ -200,12 +247,24 @@ def numbers(*, nulls: bool = False, most: int = 65_536) -> Shape[Any]:
             raise MalformedError(f"{where}: integer outside ±2⁶³")
         return tuple(item)  # type: ignore[arg-type]
 
-    return Shape(parse, list, Inline(value="{parse}({x}, {at})", item="[*{x}]", names={"parse": parse}))
+    def pack(values: tuple[int | None, ...]) -> bytes:
+        if type(values) is not tuple or (count := len(values)) > most or not set(map(type, values)) <= allowed:
+            raise Doubt
+        if nulls and count < len(_HEADS):
+            try:
+                return _HEADS[count] + b"".join(map(_READINGS.__getitem__, values))
+            except KeyError:
+                pass
+        numbers_of("q", [n for n in values if n is not None])  # raises beyond ±2⁶³
+        return cbor.dumps([*values])
+
+    names = {"parse": parse, "pack": pack}
+    return Shape(parse, list, Inline("", "{parse}({x}, {at})", "[*{x}]", names, packed="{pack}({x})"), pack)
 
 
 def samples() -> Shape[tuple[int, ...]]:
     """An RFC 8746 typed array, the narrowest that holds every sample."""
-    return Shape(cbor.unpack_samples, cbor.pack_samples)
+    return Shape(cbor.unpack_samples, cbor.pack_samples, pack=lambda values: cbor.dumps(cbor.pack_samples(values)))
 
 
 def record(
@@ -239,11 +298,20 @@ def record(
         return value
 
     inlined = [(name, _inline(shape)) for name, shape in plan]
-    return Shape(compile_parse(of, inlined, tag, check, strict), compile_dump(inlined, tag))
+    head = cbor.pack_head(4, len(plan) + skip) + (b"" if tag is None else cbor.pack_int(tag))
+    return Shape(
+        compile_parse(of, inlined, tag, check, strict),
+        compile_dump(inlined, tag),
+        pack=compile_pack(inlined, head, check),
+    )
 
 
 def _inline(shape: Shape[Any]) -> Inline:
-    return shape.inline or called(shape.parse, shape.dump)
+    return shape.inline or called(shape.parse, shape.dump, _packer(shape))
+
+
+def _packer(shape: Shape[Any]) -> Pack:
+    return shape.pack or (lambda value: shape.write(shape.dump(value), ""))
 
 
 def union(records: Mapping[int, tuple[type[Any], Shape[Any]]], what: str) -> Shape[Any]:
@@ -264,4 +332,5 @@ def union(records: Mapping[int, tuple[type[Any], Shape[Any]]], what: str) -> Sha
             raise MisuseError(f"{type(value).__name__} is not a {what}")
         return records[tags[type(value)]][1].dump(value)
 
-    return Shape(parse, dump)
+    packers = {of: _packer(shape) for of, shape in records.values()}
+    return Shape(parse, dump, pack=lambda value: packers[type(value)](value))
