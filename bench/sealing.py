@@ -8,7 +8,6 @@ side that writes leaves and bodies alone.
 """
 
 import os
-import sqlite3
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -116,10 +115,8 @@ class Sides:
         """Let one side and then the others take the next entries, in turn."""
         fresh = drafts(first, count)  # as in a gateway: made a moment ago
         batches = [fresh[part.start : part.stop] for part in _batches(count, entries_a_commit)]
-        done = []
         began = time.perf_counter()
-        for batch in batches:
-            done.append(self.store.commit(batch))
+        done = [self.store.commit(batch) for batch in batches]
         self.seconds += time.perf_counter() - began
         commits = [self._written(made.first, made.size, made.checkpoint or b"") for made in done]
         for plain in (self.plain, self.entries_alone):

@@ -21,6 +21,7 @@ from vitaledger.errors import MisuseError, VitaledgerError
 from vitaledger.events import ChainHead, LedgerHead
 from vitaledger.opened import seal_entry
 
+_SALTS = 512  # bytes: the salts of a few entries
 NO_CONTEXT = Context(None, None, None)
 
 
@@ -44,6 +45,23 @@ class SealedEntry:
 _make_head, _make_sealed = compile_make(ChainHead), compile_make(SealedEntry)
 
 
+class _Pool:
+    """Random bytes, asked for many at a time: each is handed out once, what is left over is forgotten."""
+
+    __slots__ = ("_at", "_bytes", "_random")
+
+    def __init__(self, random: Callable[[int], bytes]) -> None:
+        self._random = random
+        self._bytes, self._at = b"", 0
+
+    def __call__(self, count: int) -> bytes:
+        at, end = self._at, self._at + count
+        if end > len(self._bytes):
+            self._bytes, at, end = self._random(max(_SALTS, count)), 0, count
+        self._at = end
+        return self._bytes[at:end]
+
+
 class Sealer:
     """Seals the drafts of one commit, in order. `heads` and `contexts` hold what changed, and nothing else."""
 
@@ -61,7 +79,7 @@ class Sealer:
         self._old_heads = heads
         self._old_contexts = contexts
         self._ledger = ledger
-        self._random = random
+        self._random = _Pool(random)
 
     def seal(self, draft: Draft) -> SealedEntry:
         """Seal one draft.

@@ -205,9 +205,9 @@ class Store:
         with self._guard:
             self._check_usable()
             first, seal = self.size, self._seal
-            step = journal or Step(seal.journal_first, seal.journal_end, None)
-            new_journal = (step.first, step.end) != (seal.journal_first, seal.journal_end)
-            if not drafts and not new_journal:
+            if journal is not None and (journal.first, journal.end) == (seal.journal_first, seal.journal_end):
+                journal = None
+            if not drafts and journal is None:
                 return Committed(first, first, self._checkpoint)
             sealer = Sealer(self.origin, self._heads, self._contexts, self._ledger, self._random)
             sealed = [sealer.seal(draft) for draft in drafts]
@@ -215,15 +215,15 @@ class Store:
             with self._transaction():
                 if sealed:
                     signed = self._append(builder, first, sealed)
-                if new_journal:
-                    hashes, seal = self._step_journal(step)
+                if journal is not None:
+                    hashes, seal = self._step_journal(journal)
                     self._write_seal(seal)
             self._builder, self._checkpoint = builder, signed
             self._journal, self._seal = hashes, seal
             self._heads.update(sealer.heads)
             self._contexts.update(sealer.contexts)
             for n, draft in enumerate(drafts):
-                if isinstance(draft.event, Heads):
+                if draft.event is not None and isinstance(draft.event, Heads):
                     self._last_heads = first + n
             return Committed(first, builder.size, signed)
 

@@ -20,7 +20,7 @@ vitaledger.errors.MalformedError: head.next_seq: expected an integer from 0 to 9
 import re
 import struct
 from array import array as numbers_of
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from enum import IntEnum, IntFlag
 from typing import Any, Generic, TypeVar
@@ -248,18 +248,27 @@ def numbers(*, nulls: bool = False, most: int = 65_536) -> Shape[Any]:
         return tuple(item)  # type: ignore[arg-type]
 
     def pack(values: tuple[int | None, ...]) -> bytes:
-        if type(values) is not tuple or (count := len(values)) > most or not set(map(type, values)) <= allowed:
+        if type(values) is not tuple or (count := len(values)) > most:
             raise Doubt
-        if nulls and count < len(_HEADS):
+        if not nulls:
+            return cbor.dumps(_listed(values))
+        if count < len(_HEADS):
             try:
                 return _HEADS[count] + b"".join(map(_READINGS.__getitem__, values))
             except KeyError:
                 pass
-        numbers_of("q", [n for n in values if n is not None])  # raises beyond ±2⁶³
+        if not set(map(type, values)) <= allowed:
+            raise Doubt
+        _listed([n for n in values if n is not None])
         return cbor.dumps([*values])
 
     names = {"parse": parse, "pack": pack}
     return Shape(parse, list, Inline("", "{parse}({x}, {at})", "[*{x}]", names, packed="{pack}({x})"), pack)
+
+
+def _listed(values: Iterable[Any]) -> list[Item]:
+    """The same numbers as plain ones; raises for what is none, or outside ±2⁶³."""
+    return [*numbers_of("q", values)]
 
 
 def samples() -> Shape[tuple[int, ...]]:

@@ -207,7 +207,7 @@ class TileBuilder:
     def extend(self, leaf_hashes: Iterable[bytes]) -> list[FullTile]:
         """Append leaves by their hashes; the tiles that this completed, each before those above it."""
         leaves = list(leaf_hashes)
-        if any(len(leaf) != HASH_SIZE for leaf in leaves):
+        if not {HASH_SIZE}.issuperset(map(len, leaves)):
             raise MisuseError("leaf hashes: expected 32 bytes each")
         peaks, rows, size, full = self._peaks, self._rows, self._size, []
         for leaf in leaves:
