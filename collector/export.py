@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from collector.history import Device, Seen, Span, chain_history
+from collector.history import Device, Seen, Span, chain_history, devices
 from collector.reader import ChainRow, LogRow
 from collector.verified import State, VerifiedLog, VerifiedStore
 from vitaledger import evidence, merkle, policy
@@ -36,9 +36,19 @@ class Exported:
 
 
 def export(
-    store: VerifiedStore, device: Device, span: Span, *, exported: str, by: str, raw: bool = False, waves: bool = False
+    store: VerifiedStore,
+    device: Device,
+    span: Span,
+    *,
+    exported: str,
+    by: str,
+    program: str,
+    raw: bool = False,
+    waves: bool = False,
 ) -> Exported:
-    """Collect the evidence for the entries of a device in a span; `exported` and `by` are claims for its manifest.
+    """Collect the evidence for the entries of a device in a span.
+
+    `exported` (when), `by` (whom) and `program` (with its version) are claims for its manifest.
 
     Raises:
         MisuseError: the span holds no proven entry, or entries of several logs.
@@ -74,7 +84,7 @@ def export(
     before, after = _heads_before(store, log, shown[0])
     entries = [each for each in (before, *(seen.look.index for seen in shown), heads_after) if each is not None]
     files = evidence.build(
-        Claim(log.row.origin, chain.name, first, last, exported, by),
+        Claim(log.row.origin, chain.name, first, last, exported, by, program, elsewhere(store, log.row, chain)),
         [_shown(log, index, withheld) for index in dict.fromkeys(entries)],
         _proven(store, log.anchor_statement),
         _proven(store, log.row.enrolled),
@@ -83,7 +93,32 @@ def export(
         _predecessors(store, log.row),
     )
     trusted = policy.parse(f"log {store.ledger.vkey}\nquorum none\n".encode())
-    return Exported(files, evidence.verify(files, trusted), tuple(remarks))
+    return Exported(*evidence.complete(files, trusted), tuple(remarks))
+
+
+def elsewhere(store: VerifiedStore, row: LogRow, chain: ChainRow) -> tuple[str, ...]:
+    """The other micro-chains that the ledger knows of the same device, each "<origin> <chain>".
+
+    The same device is the same serial number, on whatever port; one known only by its port, the same port of its
+    gateway.
+    """
+    return tuple(
+        sorted(
+            {
+                f"{other.origin} {found.name}"
+                for device in devices(store.reader)
+                for other, found in device.chains
+                if _same_device(row, chain.name, other, found.name)
+                and (other.origin, found.name) != (row.origin, chain.name)
+            }
+        )
+    )
+
+
+def _same_device(row: LogRow, name: str, other: LogRow, found: str) -> bool:
+    if ":sn:" in name:
+        return found.partition("@")[0] == name.partition("@")[0]
+    return found == name and other.gateway == row.gateway
 
 
 def write_zip(path: Path, files: Mapping[str, bytes]) -> None:

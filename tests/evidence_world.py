@@ -164,7 +164,7 @@ class World:
         ledger.add(statement.Finding(BEGAN + 60_001, ORIGIN, 0, "none really"))
 
     def claim(self, first, last, name=BED_1):
-        return Claim(ORIGIN, name, first, last, "2025-06-15T15:06:40Z", "vitaledger 0.1.0")
+        return Claim(ORIGIN, name, first, last, "2025-06-15T15:06:40Z", "Ada, records", "vitaledger 0.1.0")
 
     def after(self, size=1):
         head = self.ledger.head(size)
@@ -177,7 +177,12 @@ class World:
         found = [self.gateway.where(name, seq) for seq in range(max(first - 1, 0), min(last + 2, end))]
         return [*found, self.last_heads] if last + 1 == end else found
 
-    def files(self, first, last, name=BED_1, *, indices=None, withheld=(), after=True, claim=None):
+    def files(self, *args, **kwargs):
+        """The evidence file, proven and with the table and the texts."""
+        return finished(self.core(*args, **kwargs), self.ledger.key)
+
+    def core(self, first, last, name=BED_1, *, indices=None, withheld=(), after=True, claim=None):
+        """The files that prove, unchecked."""
         indices = self.indices(first, last, name) if indices is None else indices
         shown = [self.gateway.shown(index, withheld) for index in ([1, *indices] if after else indices)]
         return evidence.build(
@@ -188,6 +193,12 @@ class World:
             self.ledger.checkpoint(),
             self.after() if after else None,
         )
+
+
+def finished(files, ledger_key=LEDGER_KEY):
+    """The files, proven under a policy that trusts this ledger, with the table and the texts."""
+    trusted = policy.parse(f"log {ledger_key.vkey}\nquorum none\n".encode())
+    return evidence.complete(files, trusted)[0]
 
 
 def inclusion(path, index, checkpoint):
