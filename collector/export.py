@@ -85,7 +85,7 @@ def export(
     entries = [each for each in (before, *(seen.look.index for seen in shown), heads_after) if each is not None]
     files = evidence.build(
         Claim(log.row.origin, chain.name, first, last, exported, by, program, elsewhere(store, log.row, chain)),
-        [_shown(log, index, withheld) for index in dict.fromkeys(entries)],
+        _shown(log, list(dict.fromkeys(entries)), withheld),
         _proven(store, log.anchor_statement),
         _proven(store, log.row.enrolled),
         store.ledger.head.raw,
@@ -161,13 +161,17 @@ def _anchored(log: VerifiedLog, seen: Seen) -> bool:
     return 0 <= seen.look.index < log.anchored
 
 
-def _shown(log: VerifiedLog, index: int, withheld: list[int]) -> Shown:
-    row = log.reader.entry(log.row.log, index)
-    if row is None or log.tiles is None or log.tiles.leaf_hash(index) != merkle.leaf_hash(row[0]):
-        raise VerificationError(f"{log.row.origin}: entry {index} changed while it was exported")
-    leaf, body = row
-    path = merkle.inclusion_proof(log.tiles, index, log.anchored)
-    return Shown(index, leaf, evidence.withhold(body, withheld), tuple(path))
+def _shown(log: VerifiedLog, indices: list[int], withheld: list[int]) -> list[Shown]:
+    if log.tiles is None:
+        raise VerificationError(f"{log.row.origin}: no anchor covers what is stored")
+    found = []
+    for index, path in zip(indices, merkle.inclusion_proofs(log.tiles, indices, log.anchored), strict=True):
+        row = log.reader.entry(log.row.log, index)
+        if row is None or log.tiles.leaf_hash(index) != merkle.leaf_hash(row[0]):
+            raise VerificationError(f"{log.row.origin}: entry {index} changed while it was exported")
+        leaf, body = row
+        found.append(Shown(index, leaf, evidence.withhold(body, withheld), tuple(path)))
+    return found
 
 
 def _proven(store: VerifiedStore, index: int) -> Proven:
