@@ -7,10 +7,10 @@ which time the run was sealed. Everything is verified while it is collected, and
 its reader will run, before a file is written.
 """
 
+import io
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from collector.history import Device, Seen, Span, chain_history, devices
 from collector.reader import ChainRow, LogRow
@@ -54,9 +54,10 @@ def export(
         MisuseError: the span holds no proven entry, or entries of several logs.
         VerificationError: an entry in it does not hold, or is missing.
     """
-    log, chain, seen = _one_log(store, device, span)
+    log, chain, seen = one_log(store, device, span)
+    _must_hold(seen)
     remarks = []
-    proven = [each for each in seen if each.verdict.state in {State.PROVEN, State.FINDING} and _anchored(log, each)]
+    proven = [each for each in seen if each.verdict.state in {State.PROVEN, State.FINDING} and is_anchored(log, each)]
     if not proven:
         raise MisuseError(f"{device.label}: no entry in this span is anchored yet: try again in some seconds")
     if len(proven) < len(seen):
@@ -68,7 +69,7 @@ def export(
         )
     inner = {each.seq: each for each in proven}
     around = Span(first_seq=max(first - 1, 0), last_seq=last + 1)
-    shown = [inner.get(each.seq, each) for each in chain_history(log, chain, around) if _anchored(log, each)]
+    shown = [inner.get(each.seq, each) for each in chain_history(log, chain, around) if is_anchored(log, each)]
     _must_hold(shown)
     heads_after = None
     if shown[-1].seq == last:
@@ -121,20 +122,20 @@ def _same_device(row: LogRow, name: str, other: LogRow, found: str) -> bool:
     return found == name and other.gateway == row.gateway
 
 
-def write_zip(path: Path, files: Mapping[str, bytes]) -> None:
-    """Write an evidence file; the same evidence gives the same bytes. MisuseError where it cannot be written."""
-    try:
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name in sorted(files):
-                info = zipfile.ZipInfo(name, _ZIP_TIME)
-                info.compress_type = zipfile.ZIP_DEFLATED
-                info.external_attr = 0o644 << 16
-                archive.writestr(info, files[name])
-    except OSError as error:
-        raise MisuseError(f"{path}: cannot be written: {error.strerror}") from error
+def pack(files: Mapping[str, bytes]) -> bytes:
+    """An evidence file's bytes; the same evidence gives the same bytes."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in sorted(files):
+            info = zipfile.ZipInfo(name, _ZIP_TIME)
+            info.compress_type = zipfile.ZIP_DEFLATED
+            info.external_attr = 0o644 << 16
+            archive.writestr(info, files[name])
+    return packed.getvalue()
 
 
-def _one_log(store: VerifiedStore, device: Device, span: Span) -> tuple[VerifiedLog, ChainRow, list[Seen]]:
+def one_log(store: VerifiedStore, device: Device, span: Span) -> tuple[VerifiedLog, ChainRow, list[Seen]]:
+    """The entries of a device in a span, those that do not hold as well; MisuseError where they are not of one log."""
     found = []
     for row, chain in device.chains:
         log = store.log(row)
@@ -147,7 +148,6 @@ def _one_log(store: VerifiedStore, device: Device, span: Span) -> tuple[Verified
         raise MisuseError(
             f"{device.label}: entries of several logs ({origins}): evidence is of one, name it by --origin"
         )
-    _must_hold(found[0][2])
     return found[0]
 
 
@@ -157,7 +157,8 @@ def _must_hold(seen: list[Seen]) -> None:
             raise VerificationError(f"cannot be evidence: {each.verdict.reason}")
 
 
-def _anchored(log: VerifiedLog, seen: Seen) -> bool:
+def is_anchored(log: VerifiedLog, seen: Seen) -> bool:
+    """Whether an entry lies under the anchored checkpoint that evidence is proven by."""
     return 0 <= seen.look.index < log.anchored
 
 

@@ -5,6 +5,7 @@ of the format: docs/evidence.md has them column by column, and `RENDERING` is th
 of `vitaledger.vitals` or to the marks' words changes cells and needs a new number.
 
 >>> from vitaledger.entry import Kind, genesis
+>>> from vitaledger.marks import GapReason
 >>> from vitaledger.opened import open_entry, seal_entry
 >>> clock = Clock(1_700_000_012_500, bytes(16), 17_500, 3)
 >>> gap = events.Gap(GapReason.UNPLUGGED, Clock(1_700_000_000_000, bytes(16), 5_000, 3), "", 7)
@@ -24,7 +25,7 @@ from functools import lru_cache
 from vitaledger import content, events, vitals
 from vitaledger.content import StoredRows, Values, WaveBlock
 from vitaledger.entry import Clock, Entry, PartType
-from vitaledger.marks import GapReason, Quality
+from vitaledger.marks import Quality
 from vitaledger.opened import Opened
 
 RENDERING = 1
@@ -67,12 +68,16 @@ class Placed:
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
-    """An entry that did not hold, in a table that is no evidence: no value of it is told. `at_us` is not proven."""
+class Refused:
+    """An entry of which no value is told, in a table that is no evidence; `index` is −1 where that is not known.
+
+    `kind` is "failed" where it did not hold, "finding" where it was sealed like this; `at_us` may be unproven.
+    """
 
     index: int
     seq: int
     at_us: int
+    kind: str
     reason: str
 
 
@@ -99,17 +104,17 @@ class _Row:
     text: str = ""
 
 
-def render(run: Iterable[Placed | Failed]) -> bytes:
+def render(run: Iterable[Placed | Refused]) -> bytes:
     """The table of a run of entries."""
     return "".join(lines(run)).encode()
 
 
-def lines(run: Iterable[Placed | Failed]) -> Iterator[str]:
+def lines(run: Iterable[Placed | Refused]) -> Iterator[str]:
     """The lines of the table, each with its LF, the names of the columns first."""
     yield ",".join(COLUMNS) + "\n"
     for each in run:
-        if isinstance(each, Failed):
-            yield _line(_Row(each.at_us, "failed", text=_free(each.reason)), f"{each.seq},{_index(each.index)},")
+        if isinstance(each, Refused):
+            yield _line(_Row(each.at_us, each.kind, text=_free(each.reason)), f"{each.seq},{_index(each.index)},")
             continue
         bound = each.entry.clock.bound_ms
         tail = f"{each.entry.seq},{each.index},{'' if bound is None else bound}"

@@ -1,4 +1,4 @@
-"""The texts of an evidence file: a few lines for people, a template of a policy, and one of a custodian's certification.
+"""The texts of an evidence file: some lines for people, a template of a policy, one of a custodian's certification.
 
 Like the table they are written again by whoever checks the file and compared byte for byte, so the templates and the
 fields are part of the format (`csvform.RENDERING`; docs/evidence.md lists the fields). A field is told as it is proven
@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from vitaledger.checkpoint import Checkpoint
 from vitaledger.csvform import Placed, render, sum_up, utc_ms
 from vitaledger.entry import part_name
-from vitaledger.evidence_files import CERTIFICATION, POLICY, README, TABLE, Claim
 from vitaledger.events import Identity
+from vitaledger.evidence_files import CERTIFICATION, POLICY, README, TABLE, Claim
 from vitaledger.marks import Use
 
 _NOT_TOLD = "not told"
