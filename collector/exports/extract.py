@@ -1,7 +1,7 @@
 """What an export is written from: a device's entries in a span, each verified, and who the device said it was."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
 
@@ -141,7 +141,7 @@ def _told(seen: Seen) -> Placed | Refused:
     entry, opened = seen.look.entry, seen.opened
     if seen.verdict.state in {State.FAILED, State.FINDING} or entry is None or opened is None:
         return Refused(seen.look.index, seen.seq, seen.at_us, seen.verdict.state.value, seen.verdict.reason)
-    return Placed(seen.look.index, entry, opened)
+    return Placed(seen.look.index, entry, replace(opened, waves=None, raw=None))  # no form but evidence tells these
 
 
 def _remarks(told: tuple[Placed | Refused, ...]) -> Iterator[str]:

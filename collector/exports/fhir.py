@@ -8,6 +8,7 @@ entries that did not verify are Observations without a value: nothing in the spa
 import uuid
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from hashlib import sha1
 from typing import Any
@@ -21,10 +22,11 @@ from vitaledger import content, events, vitals
 from vitaledger.content import Row, Values
 from vitaledger.csvform import Placed, Refused, quality_words, utc, utc_ms
 from vitaledger.events import Identity
-from vitaledger.marks import Absence, Category, Use
+from vitaledger.marks import Absence, Category, Provenance, Use
 from vitaledger.rows import describe
 
 Resource = dict[str, Any]
+_encode = msgspec.json.Encoder(decimal_format="number").encode
 _LOINC = "http://loinc.org"
 _MDC = "urn:iso:std:iso:11073:10101"
 _UCUM = "http://unitsofmeasure.org"
@@ -59,34 +61,46 @@ def write(extract: Extract) -> bytes:
     head: Resource = {"resourceType": "Bundle", "type": "collection", "timestamp": utc(extract.request.at_us)}
     if bundle.is_test:
         head["meta"] = {"security": _TEST}
-    encode = msgspec.json.Encoder(decimal_format="number").encode
-    entries = b",\n".join(encode({"fullUrl": url, "resource": resource}) for url, resource in bundle.resources())
-    return encode(head)[:-1] + b',"entry":[\n' + entries + b"\n]}\n"
+    return _encode(head)[:-1] + b',"entry":[\n' + b",\n".join(bundle.lines()) + b"\n]}\n"
+
+
+@dataclass(frozen=True, slots=True)
+class _Signal:
+    """What readings have in common that are of one DeviceMetric."""
+
+    identity: int | None
+    handle: str
+    code: int
+    unit: int
+    category: Category
+    provenance: Provenance
 
 
 class _Bundle:
-    """The resources of an extract, each with its URL; those that others point to come first."""
+    """The entries of the Bundle as JSON; resources that others point to come first."""
 
     def __init__(self, extract: Extract) -> None:
         self._told = extract
         self._system = "https://" + quote(extract.origin)
         self._stem = f"{extract.origin} {extract.chain}"
-        self._metrics: dict[tuple[object, ...], tuple[str, Resource]] = {}
+        self._metrics: dict[_Signal, tuple[str, Resource]] = {}
+        self._common: dict[_Signal, Resource] = {}
         self.is_test = any(use is not Use.CLINICAL for use in extract.uses)
 
-    def resources(self) -> Iterator[tuple[str, Resource]]:
-        yield self._url("gateway"), self._gateway()
-        observations = list(self._observations())
+    def lines(self) -> Iterator[bytes]:
+        observations = [(seq, url, _entry(url, resource)) for seq, url, resource in self._observations()]
+        yield _entry(self._url("gateway"), self._gateway())
         for seq, identity in self._told.identities.items():
-            yield self._url(f"device {seq}"), self._device(seq, identity)
-        if not self._told.identities or any(key[0] is None for key in self._metrics):
-            yield self._url("device None"), self._device(None, None)
-        yield from self._metrics.values()
-        yield from ((url, resource) for _, url, resource in observations)
+            yield _entry(self._url(f"device {seq}"), self._device(seq, identity))
+        if not self._told.identities or any(signal.identity is None for signal in self._metrics):
+            yield _entry(self._url("device None"), self._device(None, None))
+        for url, metric in self._metrics.values():
+            yield _entry(url, metric)
+        yield from (line for _, _, line in observations)
         document = self._evidence()
         if document is not None:
-            yield self._url("evidence"), document
-        yield self._url("provenance"), self._provenance([(seq, url) for seq, url, _ in observations])
+            yield _entry(self._url("evidence"), document)
+        yield _entry(self._url("provenance"), self._provenance([(seq, url) for seq, url, _ in observations]))
 
     def _url(self, name: str) -> str:
         return uuid.uuid5(_SPACE, f"{self._stem} {name}").urn
@@ -122,20 +136,33 @@ class _Bundle:
         device["note"] = [{"text": f"Identity by {who.sureness.label}; stated use: {who.use.label}; port {who.port}."}]
         return device
 
-    def _metric(self, placed: Placed, row: Row, category: Category) -> str:
-        seq = self._told.identity_of(placed)
-        key = (seq, row.handle, row.code, row.unit, category)
-        if key not in self._metrics:
+    def _metric(self, signal: _Signal) -> str:
+        """The URL of the DeviceMetric of a signal; its provenance is each Observation's."""
+        signal = replace(signal, provenance=Provenance.DEVICE_LIVE)
+        if signal not in self._metrics:
             metric = self._resource("DeviceMetric") | {
-                "identifier": [{"system": self._system, "value": f"{self._told.chain} {row.handle}"}],
-                "type": _code(row.handle, row.code),
-                "category": _METRICS[category],
-                "source": {"reference": self._url(f"device {seq}")},
+                "identifier": [{"system": self._system, "value": f"{self._told.chain} {signal.handle}"}],
+                "type": _code(signal.handle, signal.code),
+                "category": _METRICS[signal.category],
+                "source": {"reference": self._url(f"device {signal.identity}")},
             }
-            if unit := vitals.unit(row.unit):
+            if unit := vitals.unit(signal.unit):
                 metric["unit"] = {"coding": [_coding(_UCUM, unit.ucum), _coding(_MDC, str(unit.code), unit.refid)]}
-            self._metrics[key] = self._url(f"metric {key}"), metric
-        return self._metrics[key][0]
+            name = f"metric {signal.identity} {signal.handle} {signal.code} {signal.unit} {signal.category}"
+            self._metrics[signal] = self._url(name), metric
+        return self._metrics[signal][0]
+
+    def _base(self, signal: _Signal) -> Resource:
+        """What is the same in all readings of a signal, encoded once."""
+        found = self._common.get(signal)
+        if found is None:
+            found = self._common[signal] = self._resource("Observation") | {
+                "status": "final",
+                "code": msgspec.Raw(_encode(_code(signal.handle, signal.code))),
+                "device": msgspec.Raw(_encode({"reference": self._metric(signal)})),
+                "method": msgspec.Raw(_encode({"text": signal.provenance.label})),
+            }
+        return found
 
     # -- observations -------------------------------------------------------------------------------------------------
 
@@ -156,17 +183,15 @@ class _Bundle:
 
     def _readings(self, placed: Placed, values: Values) -> Iterator[tuple[str, Resource]]:
         began = placed.entry.clock.wall_ms * 1000
-        base = self._resource("Observation")
+        who = self._told.identity_of(placed)
         for series, n, row, device_time in numbered(values):
             name = f"{placed.index}/{row.handle}/{n}"
             notes = [taken_back(row), f"the device's own time: {device_time}" if device_time else None]
-            found = base | {
+            signal = _Signal(who, row.handle, row.code, row.unit, series.category, values.provenance)
+            found = {
+                **self._base(signal),
                 "identifier": [{"system": self._system, "value": name}],
-                "status": "final",
-                "code": _code(row.handle, row.code),
                 **_when(began + row.at_us, notes),
-                "method": {"text": values.provenance.label},
-                "device": {"reference": self._metric(placed, row, series.category)},
                 **_value(row),
             }
             if row.quality:
@@ -252,6 +277,10 @@ class _Bundle:
         if proof is not None:
             found["entity"] = [{"role": "source", "what": {"reference": self._url("evidence")}}]
         return found
+
+
+def _entry(url: str, resource: Resource) -> bytes:
+    return _encode({"fullUrl": url, "resource": resource})
 
 
 def _coding(system: str, code: str, display: str | None = None) -> Resource:
