@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from vitaledger import chain, content, events, evidence, merkle, policy, proof, statement
 from vitaledger.checkpoint import Checkpoint, sign_checkpoint
-from vitaledger.entry import GATEWAY_CHAIN, Clock, Kind, PartType, entry_hash, parse_leaf, seal
+from vitaledger.csvform import Placed
+from vitaledger.entry import GATEWAY_CHAIN, Clock, Kind, PartType, entry_hash, genesis, parse_leaf, seal
 from vitaledger.evidence import After, Claim, Proven, Shown
 from vitaledger.keys import Ed25519Signer
 from vitaledger.marks import (
@@ -18,6 +19,7 @@ from vitaledger.marks import (
     Sureness,
     Use,
 )
+from vitaledger.opened import open_entry, seal_entry
 from vitaledger.tiles import MemoryTiles
 
 GATEWAY, ORIGIN, LEDGER = "g1", "h.example/gateway/g1", "h.example/ledger"
@@ -193,6 +195,17 @@ class World:
             self.ledger.checkpoint(),
             self.after() if after else None,
         )
+
+
+PLACED_CLOCK = Clock(1_700_000_000_000, bytes(16), 5_000, 3)
+
+
+def placed(*, clock=PLACED_CLOCK, name=BED_1, index=7, withheld=(), **contents):
+    """An entry of these contents as a table tells it."""
+    kind = Kind.GATEWAY_EVENT if name == GATEWAY_CHAIN else Kind.DEVICE_EVENT if "event" in contents else Kind.READINGS
+    leaf, body = seal_entry(kind, name, 0, genesis(ORIGIN, name), clock, bytes, **contents)
+    opened = open_entry(leaf, evidence.withhold(body, withheld))
+    return Placed(index, opened.entry, opened)
 
 
 def finished(files, ledger_key=LEDGER_KEY):

@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import strategies as made
-from tests.evidence_world import BED_1, World, readings
+from tests.evidence_world import BED_1, placed, readings
+from tests.evidence_world import PLACED_CLOCK as CLOCK
 from vitaledger import content, events, vitals
 from vitaledger.csvform import COLUMNS, RENDERING, Placed, Refused, quality_words, render, sum_up, utc
-from vitaledger.entry import Clock, Kind, PartType, encode_body, genesis, parse_body
+from vitaledger.entry import PartType
 from vitaledger.marks import (
     Absence,
     AlarmKind,
@@ -30,18 +31,7 @@ from vitaledger.marks import (
     Sureness,
     Use,
 )
-from vitaledger.opened import open_entry, seal_entry
-
-CLOCK = Clock(1_700_000_000_000, bytes(16), 5_000, 3)
-WORLD = World()
-
-
-def placed(*, clock=CLOCK, chain=BED_1, withheld=(), **contents):
-    kind = Kind.GATEWAY_EVENT if chain == "gateway" else Kind.DEVICE_EVENT if "event" in contents else Kind.READINGS
-    leaf, body = seal_entry(kind, chain, 0, genesis("h.example/gateway/g1", chain), clock, bytes, **contents)
-    body = encode_body([part for part in parse_body(body) if part.type not in withheld])
-    opened = open_entry(leaf, body)
-    return Placed(7, opened.entry, opened)
+from vitaledger.opened import open_entry
 
 
 def table(*run):
@@ -52,7 +42,7 @@ def table(*run):
 
 
 def row_of(event, chain=BED_1):
-    (row,) = table(placed(event=event, chain=chain))
+    (row,) = table(placed(event=event, name=chain))
     assert (row.pop("time"), row.pop("entry"), row.pop("index")) == ("2023-11-14T22:13:20.000000Z", "0", "7")
     assert row.pop("bound_ms") == "3"
     return row
