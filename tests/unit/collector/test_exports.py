@@ -47,8 +47,8 @@ def changed(ward, tmp_path):
     shutil.copyfile(ward.path, path)
     db = sqlite3.connect(path, isolation_level=None)
     row, body = db.execute(
-        "SELECT entries.id, body FROM entries, positions, chains WHERE chains.name = ? AND positions.chain = chains.chain "
-        "AND seq = 7 AND entries.id = chains.log * (1 << 40) + positions.idx",
+        "SELECT entries.id, body FROM entries, positions, chains WHERE chains.name = ? AND seq = 7 "
+        "AND positions.chain = chains.chain AND entries.id = chains.log * (1 << 40) + positions.idx",
         (CHAIN,),
     ).fetchone()
     at = len(body) - 40
