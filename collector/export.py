@@ -67,9 +67,7 @@ def export(
         raise MisuseError(
             f"{device.label}: this span is no one run of entries (the gateway's clock ran back): use --seq"
         )
-    inner = {each.seq: each for each in proven}
-    around = Span(first_seq=max(first - 1, 0), last_seq=last + 1)
-    shown = [inner.get(each.seq, each) for each in chain_history(log, chain, around) if is_anchored(log, each)]
+    shown = [*_neighbour(log, chain, first - 1), *proven, *_neighbour(log, chain, last + 1)]
     _must_hold(shown)
     heads_after = None
     if shown[-1].seq == last:
@@ -149,6 +147,14 @@ def one_log(store: VerifiedStore, device: Device, span: Span) -> tuple[VerifiedL
             f"{device.label}: entries of several logs ({origins}): evidence is of one, name it by --origin"
         )
     return found[0]
+
+
+def _neighbour(log: VerifiedLog, chain: ChainRow, seq: int) -> list[Seen]:
+    """The entry of that number, where there is an anchored one."""
+    if seq < 0:
+        return []
+    found = chain_history(log, chain, Span(first_seq=seq, last_seq=seq))
+    return [each for each in found if each.verdict.state is State.FAILED or is_anchored(log, each)][:1]
 
 
 def _must_hold(seen: list[Seen]) -> None:
