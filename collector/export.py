@@ -7,12 +7,12 @@ which time the run was sealed. Everything is verified while it is collected, and
 its reader will run, before a file is written.
 """
 
+import io
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-from collector.history import Device, Seen, Span, chain_history
+from collector.history import Device, Seen, Span, chain_history, devices
 from collector.reader import ChainRow, LogRow
 from collector.verified import State, VerifiedLog, VerifiedStore
 from vitaledger import evidence, merkle, policy
@@ -36,17 +36,28 @@ class Exported:
 
 
 def export(
-    store: VerifiedStore, device: Device, span: Span, *, exported: str, by: str, raw: bool = False, waves: bool = False
+    store: VerifiedStore,
+    device: Device,
+    span: Span,
+    *,
+    exported: str,
+    by: str,
+    program: str,
+    raw: bool = False,
+    waves: bool = False,
 ) -> Exported:
-    """Collect the evidence for the entries of a device in a span; `exported` and `by` are claims for its manifest.
+    """Collect the evidence for the entries of a device in a span.
+
+    `exported` (when), `by` (whom) and `program` (with its version) are claims for its manifest.
 
     Raises:
         MisuseError: the span holds no proven entry, or entries of several logs.
         VerificationError: an entry in it does not hold, or is missing.
     """
-    log, chain, seen = _one_log(store, device, span)
+    log, chain, seen = one_log(store, device, span)
+    _must_hold(seen)
     remarks = []
-    proven = [each for each in seen if each.verdict.state in {State.PROVEN, State.FINDING} and _anchored(log, each)]
+    proven = [each for each in seen if each.verdict.state in {State.PROVEN, State.FINDING} and is_anchored(log, each)]
     if not proven:
         raise MisuseError(f"{device.label}: no entry in this span is anchored yet: try again in some seconds")
     if len(proven) < len(seen):
@@ -56,9 +67,7 @@ def export(
         raise MisuseError(
             f"{device.label}: this span is no one run of entries (the gateway's clock ran back): use --seq"
         )
-    inner = {each.seq: each for each in proven}
-    around = Span(first_seq=max(first - 1, 0), last_seq=last + 1)
-    shown = [inner.get(each.seq, each) for each in chain_history(log, chain, around) if _anchored(log, each)]
+    shown = [*_neighbour(log, chain, first - 1), *proven, *_neighbour(log, chain, last + 1)]
     _must_hold(shown)
     heads_after = None
     if shown[-1].seq == last:
@@ -74,8 +83,8 @@ def export(
     before, after = _heads_before(store, log, shown[0])
     entries = [each for each in (before, *(seen.look.index for seen in shown), heads_after) if each is not None]
     files = evidence.build(
-        Claim(log.row.origin, chain.name, first, last, exported, by),
-        [_shown(log, index, withheld) for index in dict.fromkeys(entries)],
+        Claim(log.row.origin, chain.name, first, last, exported, by, program, elsewhere(store, log.row, chain)),
+        _shown(log, list(dict.fromkeys(entries)), withheld),
         _proven(store, log.anchor_statement),
         _proven(store, log.row.enrolled),
         store.ledger.head.raw,
@@ -83,23 +92,48 @@ def export(
         _predecessors(store, log.row),
     )
     trusted = policy.parse(f"log {store.ledger.vkey}\nquorum none\n".encode())
-    return Exported(files, evidence.verify(files, trusted), tuple(remarks))
+    return Exported(*evidence.complete(files, trusted), tuple(remarks))
 
 
-def write_zip(path: Path, files: Mapping[str, bytes]) -> None:
-    """Write an evidence file; the same evidence gives the same bytes. MisuseError where it cannot be written."""
-    try:
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name in sorted(files):
-                info = zipfile.ZipInfo(name, _ZIP_TIME)
-                info.compress_type = zipfile.ZIP_DEFLATED
-                info.external_attr = 0o644 << 16
-                archive.writestr(info, files[name])
-    except OSError as error:
-        raise MisuseError(f"{path}: cannot be written: {error.strerror}") from error
+def elsewhere(store: VerifiedStore, row: LogRow, chain: ChainRow) -> tuple[str, ...]:
+    """The other micro-chains that the ledger knows of the same device, each "<origin> <chain>".
+
+    The same device is the same serial number, on whatever port; one known only by its port, the same port of its
+    gateway.
+    """
+    return tuple(
+        sorted(
+            {
+                f"{other.origin} {found.name}"
+                for device in devices(store.reader)
+                for other, found in device.chains
+                if _same_device(row, chain.name, other, found.name)
+                and (other.origin, found.name) != (row.origin, chain.name)
+            }
+        )
+    )
 
 
-def _one_log(store: VerifiedStore, device: Device, span: Span) -> tuple[VerifiedLog, ChainRow, list[Seen]]:
+def _same_device(row: LogRow, name: str, other: LogRow, found: str) -> bool:
+    if ":sn:" in name:
+        return found.partition("@")[0] == name.partition("@")[0]
+    return found == name and other.gateway == row.gateway
+
+
+def pack(files: Mapping[str, bytes]) -> bytes:
+    """An evidence file's bytes; the same evidence gives the same bytes."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in sorted(files):
+            info = zipfile.ZipInfo(name, _ZIP_TIME)
+            info.compress_type = zipfile.ZIP_DEFLATED
+            info.external_attr = 0o644 << 16
+            archive.writestr(info, files[name])
+    return packed.getvalue()
+
+
+def one_log(store: VerifiedStore, device: Device, span: Span) -> tuple[VerifiedLog, ChainRow, list[Seen]]:
+    """The entries of a device in a span, those that do not hold as well; MisuseError where they are not of one log."""
     found = []
     for row, chain in device.chains:
         log = store.log(row)
@@ -112,8 +146,15 @@ def _one_log(store: VerifiedStore, device: Device, span: Span) -> tuple[Verified
         raise MisuseError(
             f"{device.label}: entries of several logs ({origins}): evidence is of one, name it by --origin"
         )
-    _must_hold(found[0][2])
     return found[0]
+
+
+def _neighbour(log: VerifiedLog, chain: ChainRow, seq: int) -> list[Seen]:
+    """The entry of that number, where there is an anchored one."""
+    if seq < 0:
+        return []
+    found = chain_history(log, chain, Span(first_seq=seq, last_seq=seq))
+    return [each for each in found if each.verdict.state is State.FAILED or is_anchored(log, each)][:1]
 
 
 def _must_hold(seen: list[Seen]) -> None:
@@ -122,17 +163,22 @@ def _must_hold(seen: list[Seen]) -> None:
             raise VerificationError(f"cannot be evidence: {each.verdict.reason}")
 
 
-def _anchored(log: VerifiedLog, seen: Seen) -> bool:
+def is_anchored(log: VerifiedLog, seen: Seen) -> bool:
+    """Whether an entry lies under the anchored checkpoint that evidence is proven by."""
     return 0 <= seen.look.index < log.anchored
 
 
-def _shown(log: VerifiedLog, index: int, withheld: list[int]) -> Shown:
-    row = log.reader.entry(log.row.log, index)
-    if row is None or log.tiles is None or log.tiles.leaf_hash(index) != merkle.leaf_hash(row[0]):
-        raise VerificationError(f"{log.row.origin}: entry {index} changed while it was exported")
-    leaf, body = row
-    path = merkle.inclusion_proof(log.tiles, index, log.anchored)
-    return Shown(index, leaf, evidence.withhold(body, withheld), tuple(path))
+def _shown(log: VerifiedLog, indices: list[int], withheld: list[int]) -> list[Shown]:
+    if log.tiles is None:
+        raise VerificationError(f"{log.row.origin}: no anchor covers what is stored")
+    found = []
+    for index, path in zip(indices, merkle.inclusion_proofs(log.tiles, indices, log.anchored), strict=True):
+        row = log.reader.entry(log.row.log, index)
+        if row is None or log.tiles.leaf_hash(index) != merkle.leaf_hash(row[0]):
+            raise VerificationError(f"{log.row.origin}: entry {index} changed while it was exported")
+        leaf, body = row
+        found.append(Shown(index, leaf, evidence.withhold(body, withheld), tuple(path)))
+    return found
 
 
 def _proven(store: VerifiedStore, index: int) -> Proven:

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from vitaledger import chain, content, events, evidence, merkle, policy, proof, statement
 from vitaledger.checkpoint import Checkpoint, sign_checkpoint
-from vitaledger.entry import GATEWAY_CHAIN, Clock, Kind, PartType, entry_hash, parse_leaf, seal
+from vitaledger.csvform import Placed
+from vitaledger.entry import GATEWAY_CHAIN, Clock, Kind, PartType, entry_hash, genesis, parse_leaf, seal
 from vitaledger.evidence import After, Claim, Proven, Shown
 from vitaledger.keys import Ed25519Signer
 from vitaledger.marks import (
@@ -18,6 +19,7 @@ from vitaledger.marks import (
     Sureness,
     Use,
 )
+from vitaledger.opened import open_entry, seal_entry
 from vitaledger.tiles import MemoryTiles
 
 GATEWAY, ORIGIN, LEDGER = "g1", "h.example/gateway/g1", "h.example/ledger"
@@ -164,7 +166,7 @@ class World:
         ledger.add(statement.Finding(BEGAN + 60_001, ORIGIN, 0, "none really"))
 
     def claim(self, first, last, name=BED_1):
-        return Claim(ORIGIN, name, first, last, "2025-06-15T15:06:40Z", "vitaledger 0.1.0")
+        return Claim(ORIGIN, name, first, last, "2025-06-15T15:06:40Z", "Ada, records", "vitaledger 0.1.0")
 
     def after(self, size=1):
         head = self.ledger.head(size)
@@ -177,7 +179,12 @@ class World:
         found = [self.gateway.where(name, seq) for seq in range(max(first - 1, 0), min(last + 2, end))]
         return [*found, self.last_heads] if last + 1 == end else found
 
-    def files(self, first, last, name=BED_1, *, indices=None, withheld=(), after=True, claim=None):
+    def files(self, *args, **kwargs):
+        """The evidence file, proven and with the table and the texts."""
+        return finished(self.core(*args, **kwargs), self.ledger.key)
+
+    def core(self, first, last, name=BED_1, *, indices=None, withheld=(), after=True, claim=None):
+        """The files that prove, unchecked."""
         indices = self.indices(first, last, name) if indices is None else indices
         shown = [self.gateway.shown(index, withheld) for index in ([1, *indices] if after else indices)]
         return evidence.build(
@@ -188,6 +195,23 @@ class World:
             self.ledger.checkpoint(),
             self.after() if after else None,
         )
+
+
+PLACED_CLOCK = Clock(1_700_000_000_000, bytes(16), 5_000, 3)
+
+
+def placed(*, clock=PLACED_CLOCK, name=BED_1, index=7, withheld=(), **contents):
+    """An entry of these contents as a table tells it."""
+    kind = Kind.GATEWAY_EVENT if name == GATEWAY_CHAIN else Kind.DEVICE_EVENT if "event" in contents else Kind.READINGS
+    leaf, body = seal_entry(kind, name, 0, genesis(ORIGIN, name), clock, bytes, **contents)
+    opened = open_entry(leaf, evidence.withhold(body, withheld))
+    return Placed(index, opened.entry, opened)
+
+
+def finished(files, ledger_key=LEDGER_KEY):
+    """The files, proven under a policy that trusts this ledger, with the table and the texts."""
+    trusted = policy.parse(f"log {ledger_key.vkey}\nquorum none\n".encode())
+    return evidence.complete(files, trusted)[0]
 
 
 def inclusion(path, index, checkpoint):

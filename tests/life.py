@@ -9,7 +9,7 @@ from random import Random
 from tempfile import TemporaryDirectory
 
 from collector.enrolment import enroll
-from collector.export import export, write_zip
+from collector.export import export, pack
 from collector.generations import history
 from collector.history import Span, find_device
 from collector.inbox import Message
@@ -271,8 +271,9 @@ class _Example:
             store = VerifiedStore(reader, str(self.ledger_key.vkey))
             device = find_device(store, PORT)
             span = Span(first_seq=self.seq, last_seq=self.seq)
-            made = export(store, device, span, exported="2026-01-02T09:00:00.000Z", by="vitaledger-collector 0.1.0")
-        write_zip(path, made.files)
+            exported, program = "2026-01-02T09:00:00.000000Z", "vitaledger-collector 0.1.0"
+            made = export(store, device, span, exported=exported, by="Ada, records", program=program)
+        path.write_bytes(pack(made.files))
         files = read_zip(path)
         self.out["evidence"] = "\n".join(f"{name:<34} {len(files[name])} bytes" for name in sorted(files))
         trusted = policy.parse(f"log {self.ledger_key.vkey}\nquorum none\n".encode())

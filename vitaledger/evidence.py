@@ -3,6 +3,8 @@
 An evidence file is a set of named files (a zip on disk):
 
     manifest.json                        what it claims to show, who exported it, when, with what
+    readings.csv                         what the entries say, as a table (vitaledger.csvform)
+    README.txt, policy.txt, certification.txt   texts for people (vitaledger.evidence_text)
     entries/<index>.leaf                 entries a − 1 … b + 1 of one micro-chain, by their index in the gateway's log
     entries/<index>.body                 their bodies; parts may have been withheld
     entries/<index>.tlog-proof           that the leaf is in the gateway's log, under the anchored checkpoint
@@ -17,91 +19,70 @@ quotes the ledger head), and one after the last where no entry b + 1 exists (it 
 
 `verify` needs the files and a policy, nothing else: the policy's log and quorum judge the ledger's checkpoint, the
 ledger's statements name the gateway's key, that key signed the anchored checkpoint, the checkpoint's tree holds the
-leaves, and the leaves commit to the contents. tests/unit/core/test_evidence.py works an example.
+leaves, and the leaves commit to the contents. Table and texts are written again from what was proven, and compared.
+tests/unit/core/test_evidence.py works an example.
 """
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from vitaledger import __version__, chain, merkle, proof, statement
+from vitaledger import chain, evidence_text, merkle, proof, statement
 from vitaledger.checkpoint import Checkpoint, SignedCheckpoint, open_checkpoint
+from vitaledger.csvform import Placed
 from vitaledger.entry import (
     GATEWAY_CHAIN,
-    MAX_CHAIN,
     Entry,
-    Part,
     PartType,
-    encode_body,
     entry_hash,
     parse_body,
     parse_leaf,
     verify_body,
 )
-from vitaledger.errors import MalformedError, MisuseError, VerificationError, VitaledgerError
+from vitaledger.errors import MalformedError, VerificationError, VitaledgerError
 from vitaledger.events import ChainHead, Heads, LedgerHead
+from vitaledger.evidence_files import (
+    AFTER,
+    ANCHOR,
+    ENROLMENT,
+    FORMAT,
+    MANIFEST,
+    RENDERED,
+    After,
+    Claim,
+    Proven,
+    Shown,
+    build,
+    lineage_stems,
+    parse_manifest,
+    stem_of,
+    withhold,
+)
 from vitaledger.keys import verifier_of
 from vitaledger.lineage import Lineage, follow_lineage
 from vitaledger.note import parse_vkey
 from vitaledger.opened import Opened, open_entry
 from vitaledger.policy import Policy
-from vitaledger.shape import Shape, text, uint
-from vitaledger.text import base64_decode, base64_encode
+from vitaledger.text import base64_decode
+
+__all__ = [
+    "FORMAT",
+    "MANIFEST",
+    "RAW_AND_WAVES",
+    "After",
+    "Claim",
+    "Proven",
+    "Shown",
+    "Verified",
+    "build",
+    "complete",
+    "verify",
+    "withhold",
+]
 
 T = TypeVar("T")
-FORMAT = 1
-MANIFEST = "manifest.json"
-_CLAIMS: dict[str, Shape[Any]] = {
-    "vitaledger-evidence": uint(),
-    "origin": text(1, 255),
-    "chain": text(1, MAX_CHAIN),
-    "first": uint(),
-    "last": uint(),
-    "exported": text(0, 256),
-    "by": text(0, 256),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """An entry of the gateway's log, with the inclusion proof under the anchored checkpoint."""
-
-    index: int
-    leaf: bytes
-    body: bytes
-    hashes: tuple[bytes, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Proven:
-    """A statement of the ledger, with its index and inclusion proof under the ledger's checkpoint."""
-
-    statement: bytes
-    index: int
-    hashes: tuple[bytes, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class After:
-    """The ledger head that the gateway had quoted: its last statement, its root, and the root's consistency proof."""
-
-    last: Proven
-    root: bytes
-    consistency: tuple[bytes, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """What an evidence file says that it shows: entries first to last of one micro-chain of one log."""
-
-    origin: str
-    chain: str
-    first: int
-    last: int
-    exported: str  # when, as ISO 8601; a claim of the exporter
-    by: str  # the program and version that exported it
+RAW_AND_WAVES = (int(PartType.WAVES), int(PartType.RAW))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +90,7 @@ class Verified:
     """What an evidence file proves. Times are ms since 1970 UTC; whose clock made them stands at each."""
 
     claim: Claim
-    entries: tuple[Opened, ...]  # entries first … last, in order
+    run: tuple[Placed, ...]  # entries first … last, in order, those that cannot be read as well
     findings: tuple[str, ...]  # entries that are proven and cannot be read, each with its reason
     gateway: str
     gateway_vkey: str
@@ -117,73 +98,23 @@ class Verified:
     anchored_ms: int  # sealed before this, by the collector's clock
     after_ms: int | None  # sealed after this, by the collector's clock; None: nothing says
     ledger: SignedCheckpoint
+    ledger_vkey: str  # the policy's key that signed the ledger's checkpoint
     withheld: tuple[int, ...]  # types of parts that were left out of the file
     predecessors: tuple[str, ...] = ()  # the origins that the log succeeds, the newest first
 
+    @property
+    def entries(self) -> tuple[Opened, ...]:
+        """Those entries of the run that can be read."""
+        return tuple(each.opened for each in self.run if each.opened)
 
-def withhold(body: bytes, types: Sequence[int]) -> bytes:
-    """The body without the parts of these types; leaf, micro-chain and proofs stay as they are."""
-    kept: list[Part] = [part for part in parse_body(body) if part.type not in types]
-    return encode_body(kept)
 
+def complete(files: Mapping[str, bytes], policy: Policy) -> tuple[dict[str, bytes], Verified]:
+    """Prove the files of `build`, and add the table and the texts that follow from them.
 
-def build(
-    claim: Claim,
-    shown: Sequence[Shown],
-    anchor: Proven,
-    enrolment: Proven,
-    checkpoint: bytes,
-    after: After | None = None,
-    predecessors: Sequence[Proven] = (),
-) -> dict[str, bytes]:
-    """The files of an evidence file; `checkpoint` is the ledger's note, `shown` holds heads entries as well.
-
-    Where `enrolment` is a succession, `predecessors` lead from it back to an enrolment.
-
-    Raises:
-        MisuseError: the anchor statement is not one.
+    Raises as `verify`: what could not be verified is never written.
     """
-    anchored = statement.decode(anchor.statement)
-    if not isinstance(anchored, statement.Anchor):
-        raise MisuseError(f"evidence: expected an anchor statement, found {type(anchored).__name__}")
-    files = {MANIFEST: _manifest(claim)}
-    for entry in shown:
-        stem = _stem(entry.index)
-        files[f"{stem}.leaf"] = entry.leaf
-        files[f"{stem}.body"] = entry.body
-        files[f"{stem}.tlog-proof"] = proof.encode(proof.TlogProof(entry.index, entry.hashes, anchored.checkpoint))
-    files |= _proven_files("ledger/anchor", anchor, checkpoint)
-    for stem, proven in zip(_lineage_stems(len(predecessors)), (enrolment, *predecessors), strict=True):
-        files |= _proven_files(stem, proven, checkpoint)
-    if after is not None:
-        files |= _proven_files("ledger/after", after.last, checkpoint)
-        lines = [f"{base64_encode(each)}\n" for each in (after.root, *after.consistency)]
-        files["ledger/after.consistency"] = "".join(lines).encode()
-    return files
-
-
-def _manifest(claim: Claim) -> bytes:
-    manifest = {
-        "vitaledger-evidence": FORMAT,
-        "origin": claim.origin,
-        "chain": claim.chain,
-        "first": claim.first,
-        "last": claim.last,
-        "exported": claim.exported,
-        "by": claim.by,
-    }
-    return (json.dumps(manifest, ensure_ascii=False, indent=1) + "\n").encode()
-
-
-def _stem(index: int) -> str:
-    return f"entries/{index:012d}"
-
-
-def _proven_files(stem: str, proven: Proven, checkpoint: bytes) -> dict[str, bytes]:
-    return {
-        f"{stem}.statement": proven.statement,
-        f"{stem}.tlog-proof": proof.encode(proof.TlogProof(proven.index, proven.hashes, checkpoint)),
-    }
+    proven = _prove(dict(files), policy)
+    return {**files, **_rendered(proven)}, proven
 
 
 def verify(files: Mapping[str, bytes], policy: Policy) -> Verified:
@@ -191,40 +122,92 @@ def verify(files: Mapping[str, bytes], policy: Policy) -> Verified:
 
     Raises:
         MalformedError: a file is missing, surplus or not of its format; names it.
-        VerificationError: a signature, proof, commitment or link does not hold; names the file or entry.
+        VerificationError: a signature, proof, commitment or link does not hold, or the table or a text is not what the
+            entries say; names the file or entry.
     """
     left = dict(files)
-    claim = _claim(_take(left, MANIFEST))
-    ledger, anchor, anchored_at = _statement(left, "ledger/anchor", statement.Anchor, policy)
+    claim = left.get(MANIFEST)
+    if claim is not None:
+        parse_manifest(claim)  # a file of another format is told so before a file of this one is missed
+    found = {name: _take(left, name) for name in RENDERED}
+    proven = _prove(left, policy)
+    for name, expected in _rendered(proven).items():
+        _verify_same(name, expected, found[name])
+    return proven
+
+
+def _rendered(proven: Verified) -> dict[str, bytes]:
+    return evidence_text.write(
+        evidence_text.Facts(
+            proven.claim,
+            proven.run,
+            proven.gateway,
+            proven.gateway_vkey,
+            proven.gateway_size,
+            proven.anchored_ms,
+            proven.after_ms,
+            proven.withheld,
+            proven.ledger.checkpoint,
+            proven.ledger_vkey,
+        )
+    )
+
+
+def _verify_same(name: str, expected: bytes, found: bytes) -> None:
+    if expected == found:
+        return
+    wanted, given = expected.split(b"\n"), found.split(b"\n")
+    at = next((n for n, (one, other) in enumerate(zip(wanted, given, strict=False)) if one != other), None)
+    if at is None:
+        raise VerificationError(f"{name}: expected {len(wanted) - 1} lines, found {len(given) - 1}")
+    raise VerificationError(
+        f"{name}: line {at + 1} is not what the entries say: expected {_quoted_line(wanted[at])}, "
+        f"found {_quoted_line(given[at])}"
+    )
+
+
+def _quoted_line(line: bytes) -> str:
+    return ascii(line.decode("utf-8", "replace")[:200])
+
+
+def _prove(left: dict[str, bytes], policy: Policy) -> Verified:
+    claim = parse_manifest(_take(left, MANIFEST))
+    ledger, anchor, anchored_at = _statement(left, ANCHOR, statement.Anchor, policy)
     of = _lineage(left, policy, ledger, anchored_at, claim)
     key = verifier_of(parse_vkey(of.vkey))
-    with _of("ledger/anchor.statement"):
+    with _of(f"{ANCHOR}.statement"):
         head = open_checkpoint(anchor.checkpoint, [key]).checkpoint
     if head.origin != claim.origin:
-        raise VerificationError(f"ledger/anchor.statement: anchors {head.origin}, not {claim.origin}")
+        raise VerificationError(f"{ANCHOR}.statement: anchors {head.origin}, not {claim.origin}")
     quoted = _after(left, policy, ledger)
     shown = _entries(left, anchor.checkpoint, head)
     if left:
         raise MalformedError(f"{min(left)}: no file of an evidence file; expected only those that are verified")
-    entries, findings = _run(claim, shown)
-    withheld = {part for opened in entries for part in opened.withheld}
+    inside = _run(claim, shown)
     return Verified(
         claim,
-        tuple(entries),
-        tuple(findings),
+        tuple(Placed(each.index, each.entry, each.opened) for each in inside),
+        tuple(each.finding for each in inside if each.finding),
         of.gateway,
         of.vkey,
         head.size,
         anchor.at_ms,
         _quoted(quoted, shown) if quoted else None,
         ledger,
-        tuple(sorted(withheld)),
+        _ledger_vkey(policy, ledger),
+        tuple(sorted({part for each in inside if each.opened for part in each.opened.withheld})),
         of.predecessors,
     )
 
 
-def _lineage_stems(predecessors: int) -> list[str]:
-    return ["ledger/enrolment", *(f"ledger/predecessor-{n + 1}" for n in range(predecessors))]
+def _ledger_vkey(policy: Policy, ledger: SignedCheckpoint) -> str:
+    """The first of the policy's keys of that ledger whose signature its checkpoint bears."""
+    origin = ledger.checkpoint.origin
+    signed = {each.key_id for each in ledger.verified if each.name == origin}
+    for log in policy.logs:
+        if log.vkey.name == origin and log.vkey.key_id in signed:
+            return str(log.vkey)
+    raise VerificationError(f"checkpoint of {origin}: expected a signature by a log of the policy")
 
 
 def _lineage(
@@ -233,14 +216,14 @@ def _lineage(
     """Whose key the log's is, by statements that all stand before the anchor."""
     more = sum(name.startswith("ledger/predecessor-") and name.endswith(".statement") for name in left)
     found: list[statement.Statement] = []
-    for stem in _lineage_stems(more):
+    for stem in lineage_stems(more):
         same, said, index = _statement(left, stem, (statement.Enrolment, statement.Succession), policy)
         _same_ledger(f"{stem}.tlog-proof", same, ledger)
         if index > anchored_at:
             raise VerificationError(f"{stem}.statement: at {index}, behind the anchor at {anchored_at}")
         if isinstance(said, statement.Enrolment | statement.Succession):
             found.append(said)
-    with _of("ledger/enrolment.statement"):
+    with _of(f"{ENROLMENT}.statement"):
         return follow_lineage(claim.origin, found)
 
 
@@ -248,27 +231,6 @@ def _take(left: dict[str, bytes], name: str) -> bytes:
     if name not in left:
         raise MalformedError(f"{name}: missing from the evidence file")
     return left.pop(name)
-
-
-def _claim(data: bytes) -> Claim:
-    try:
-        found: Any = json.loads(data.decode())
-    except (ValueError, RecursionError) as error:
-        raise MalformedError(f"{MANIFEST}: not JSON: {error}") from None
-    if not isinstance(found, dict) or set(found) != set(_CLAIMS):
-        raise MalformedError(f"{MANIFEST}: expected the keys {', '.join(_CLAIMS)}")
-    for key, shape in _CLAIMS.items():
-        shape.parse(found[key], f"{MANIFEST}: {key}")
-    if found["vitaledger-evidence"] != FORMAT:
-        raise MalformedError(
-            f"{MANIFEST}: format {found['vitaledger-evidence']}; version {__version__} of this program knows {FORMAT}"
-        )
-    if not 0 <= found["first"] <= found["last"]:
-        raise MalformedError(f"{MANIFEST}: entries {found['first']} to {found['last']} are no run")
-    claim = Claim(*(found[key] for key in ("origin", "chain", "first", "last", "exported", "by")))
-    if _manifest(claim) != data:  # a key twice, say, of which each reader might believe another
-        raise MalformedError(f"{MANIFEST}: expected each key once, in order, spaced as `build` writes it")
-    return claim
 
 
 @contextmanager
@@ -299,11 +261,11 @@ def _statement(
 
 def _after(left: dict[str, bytes], policy: Policy, ledger: SignedCheckpoint) -> tuple[LedgerHead, int] | None:
     """The ledger head that a heads entry must quote, proven a prefix of the ledger, and the time of its last leaf."""
-    if "ledger/after.statement" not in left:
+    if f"{AFTER}.statement" not in left:
         return None
-    signed, said, index = _statement(left, "ledger/after", statement.Record, policy)
-    _same_ledger("ledger/after.tlog-proof", signed, ledger)
-    name = "ledger/after.consistency"
+    signed, said, index = _statement(left, AFTER, statement.Record, policy)
+    _same_ledger(f"{AFTER}.tlog-proof", signed, ledger)
+    name = f"{AFTER}.consistency"
     lines = _take(left, name).decode("ascii", "replace").split("\n")
     if lines.pop() or not lines:
         raise MalformedError(f"{name}: expected the quoted root and its consistency proof, lines that end in LF")
@@ -341,7 +303,7 @@ def _entries(left: dict[str, bytes], checkpoint: bytes, head: Checkpoint) -> lis
             if path.checkpoint != checkpoint:
                 raise VerificationError("its checkpoint is not the anchored one")
             merkle.verify_inclusion(leaf_hash, path.index, head.size, path.hashes, head.root)
-        if stem != _stem(path.index):
+        if stem != stem_of(path.index):
             raise MalformedError(f"{name}: speaks of index {path.index}")
         with _of(leaf_name):
             entry = parse_leaf(leaf)
@@ -356,13 +318,13 @@ def _entries(left: dict[str, bytes], checkpoint: bytes, head: Checkpoint) -> lis
     return found
 
 
-def _run(claim: Claim, shown: list[_Entry]) -> tuple[list[Opened], list[str]]:
-    """Check completeness from first to last; the opened entries, and the findings among them."""
+def _run(claim: Claim, shown: list[_Entry]) -> list[_Entry]:
+    """Check completeness from first to last, and answer these entries."""
     run = [each for each in shown if each.entry.chain == claim.chain]
     heads = [each for each in shown if each.entry.chain != claim.chain]
     for each in heads:
         if each.entry.chain != GATEWAY_CHAIN or each.opened is None or not isinstance(each.opened.event, Heads):
-            raise MalformedError(f"{_stem(each.index)}.leaf: neither of {claim.chain} nor a heads entry")
+            raise MalformedError(f"{stem_of(each.index)}.leaf: neither of {claim.chain} nor a heads entry")
     if not run:
         raise VerificationError(f"{claim.chain}: the evidence file holds no entry of it")
     ends_at: ChainHead | None = None
@@ -373,8 +335,7 @@ def _run(claim: Claim, shown: list[_Entry]) -> tuple[list[Opened], list[str]]:
     chain.verify_complete(
         claim.origin, claim.chain, [(each.entry, each.hash) for each in run], claim.first, claim.last, ends_at
     )
-    inside = [each for each in run if claim.first <= each.entry.seq <= claim.last]
-    return [each.opened for each in inside if each.opened], [each.finding for each in inside if each.finding]
+    return [each for each in run if claim.first <= each.entry.seq <= claim.last]
 
 
 def _quoted(quoted: tuple[LedgerHead, int], shown: list[_Entry]) -> int:
@@ -383,8 +344,5 @@ def _quoted(quoted: tuple[LedgerHead, int], shown: list[_Entry]) -> int:
     first = min(shown, key=lambda each: each.index)
     event = first.opened.event if first.opened else None
     if not isinstance(event, Heads) or event.ledger != ledger:
-        raise VerificationError("ledger/after.statement: no heads entry before the others quotes that ledger head")
+        raise VerificationError(f"{AFTER}.statement: no heads entry before the others quotes that ledger head")
     return at_ms
-
-
-RAW_AND_WAVES = (int(PartType.WAVES), int(PartType.RAW))

@@ -32,7 +32,7 @@ Proofs are made from tiles (see `vitaledger.tiles`): rows of 256 hashes, of whic
 that its cost grows with the logarithm of the log's size and not with its age.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from typing import Protocol, Self
 
@@ -255,12 +255,23 @@ def inclusion_proof(reader: TileReader, index: int, size: int) -> list[bytes]:
     return subtree_inclusion_proof(reader, index, 0, size)
 
 
+def inclusion_proofs(reader: TileReader, indices: Iterable[int], size: int) -> Iterator[list[bytes]]:
+    """`inclusion_proof` of each index. Neighbours share most siblings: each is read and hashed once."""
+    nodes = _Nodes(reader, size)
+    for index in indices:
+        yield _siblings(nodes, index, 0, size)
+
+
 def subtree_inclusion_proof(reader: TileReader, index: int, start: int, end: int) -> list[bytes]:
     """The siblings from leaf `index` of the log up to the root of the subtree [start, end)."""
     _check_subtree(start, end)
+    return _siblings(_Nodes(reader, end), index, start, end)
+
+
+def _siblings(nodes: "_Nodes", index: int, start: int, end: int) -> list[bytes]:
     if not start <= index < end:
         raise MisuseError(f"inclusion proof of leaf {index} in [{start}, {end}): expected an index inside")
-    nodes, proof = _Nodes(reader, end), []
+    proof = []
     while end - start > 1:
         middle = start + _floor_power(end - start - 1)
         if index < middle:
@@ -302,17 +313,21 @@ def subtree_consistency_proof(reader: TileReader, start: int, end: int, size: in
 
 
 class _Nodes:
-    """The nodes of a tree of `size` leaves, from tiles, each of which is read once."""
+    """The nodes of a tree of `size` leaves, from tiles, each of which is read once; `run` remembers what it made."""
 
-    __slots__ = ("_reader", "_size", "_tiles")
+    __slots__ = ("_made", "_reader", "_size", "_tiles")
 
     def __init__(self, reader: TileReader, size: int) -> None:
         self._reader = reader
         self._size = size
         self._tiles: dict[tuple[int, int], bytes] = {}
+        self._made: dict[tuple[int, int], bytes] = {}
 
     def run(self, start: int, end: int) -> bytes:
-        return fold(self.peaks(start, end))
+        found = self._made.get((start, end))
+        if found is None:
+            found = self._made[start, end] = fold(self.peaks(start, end))
+        return found
 
     def peaks(self, start: int, end: int) -> list[bytes]:
         found = []

@@ -1,6 +1,7 @@
 """What people see of an entry: one row a reading, a wave or an event, with times, units and words.
 
-The same rows serve `history` of the gateway and the collector, the CSV of an evidence file and, later, the page.
+The same rows serve `history` of the gateway and the collector and the page; `vitaledger.csvform` is the table that
+leaves the house.
 
 >>> from vitaledger.entry import Clock, Kind, PartType, genesis, seal
 >>> from vitaledger.opened import open_entry
@@ -16,6 +17,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from enum import IntEnum
 
 from vitaledger import content, events, vitals
+from vitaledger.csvform import event_kind
 from vitaledger.entry import Clock
 from vitaledger.marks import Absence, GapReason, LineState, Provenance, Quality, Use
 from vitaledger.opened import Opened
@@ -66,7 +68,7 @@ def rows(opened: Opened) -> Iterator[Row]:
     began = opened.entry.clock.wall_ms * 1000
     found: list[Row] = []
     if opened.event is not None:
-        found.append(EventRow(began, _name(opened.event), describe(opened.event, opened.entry.clock), opened.event))
+        found.append(EventRow(began, event_kind(opened.event), describe(opened.event, opened.entry.clock), opened.event))
     found.extend(
         WaveRow(began + block.first_us, began + block.last_us, block.handle, block.samples)
         for block in opened.waves or ()
@@ -159,11 +161,6 @@ def _with(text: str, detail: str) -> str:
 def _ucum(code: int) -> str:
     known = vitals.unit(code)
     return known.ucum if known else f"MDC unit {code}"
-
-
-def _name(event: events.Event) -> str:
-    name = type(event).__name__
-    return "".join(f"-{c.lower()}" if c.isupper() else c for c in name).lstrip("-")
 
 
 def _word(value: object) -> str:

@@ -86,6 +86,14 @@ def test_runs_of_any_length_give_the_same_tiles(lengths):
         )
 
 
+@FEW
+@given(st.integers(1, 700).flatmap(lambda size: st.tuples(st.just(size), st.lists(st.integers(0, size - 1)))))
+def test_proofs_of_many_leaves_are_those_of_each(case):
+    size, indices = case
+    found = list(merkle.inclusion_proofs(TILES, indices, size))
+    assert found == [merkle.inclusion_proof(TILES, index, size) for index in indices]
+
+
 def test_every_proof_of_small_trees():
     for size in range(1, 20):
         root = root_of(0, size)

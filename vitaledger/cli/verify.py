@@ -13,10 +13,12 @@ from vitaledger.entry import part_name
 from vitaledger.errors import MalformedError
 from vitaledger.events import Gap, Identity
 from vitaledger.evidence import Verified
+from vitaledger.evidence_files import TABLE
 from vitaledger.marks import Provenance, Use
 from vitaledger.rows import ReadingRow, describe, rows
 
-MAX_FILE = 1024 * 1024  # one file inside
+MAX_FILE = 1024 * 1024  # one file inside, the table apart
+MAX_TABLE = 1024 * 1024 * 1024
 MAX_TOTAL = 2 * 1024 * 1024 * 1024
 
 CANNOT = """\
@@ -69,7 +71,8 @@ def read_zip(path: Path) -> dict[str, bytes]:
                     raise MalformedError(f"{path}: {info.filename!a}: no name of an evidence file")
                 if info.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
                     raise MalformedError(f"{path}: {info.filename}: packed in a way that evidence is not")
-                if info.filename in files or info.file_size > MAX_FILE or total > MAX_TOTAL:
+                most = MAX_TABLE if info.filename == TABLE else MAX_FILE
+                if info.filename in files or info.file_size > most or total > MAX_TOTAL:
                     raise MalformedError(f"{path}: {info.filename}: twice, or larger than evidence can be")
                 files[info.filename] = archive.read(info)
     except OSError as error:
@@ -114,7 +117,9 @@ def words(found: Verified, trusted: policy.Policy) -> list[str]:
         *(f"               seen by {each.name} at {_time(each.time * 1000)}" for each in found.ledger.cosignatures),
         *_claimed(found),
         f"  ledger       {head.origin}, size {head.size}",
-        f"  exported     {claim.exported} by {claim.by} (not proven)",
+        f"  table        {TABLE} and the texts are what the entries say",
+        f"  exported     {claim.exported} by {claim.by or 'nobody named'}, with {claim.program} (not proven)",
+        *(f"  elsewhere    {other} (the exporter's word)" for other in claim.elsewhere),
     ]
     if found.withheld:
         names = ", ".join(part_name(part) for part in found.withheld)

@@ -3,6 +3,7 @@
 import json
 import shutil
 import sqlite3
+from hashlib import sha256
 
 import pytest
 from click.testing import CliRunner
@@ -157,7 +158,23 @@ def test_export_writes_a_file_that_verify_takes(call, tmp_path):
     assert code == 0
     assert "entries 20 to 30" in out
     assert (tmp_path / "evidence.zip").is_file()
+    assert f"SHA-256 {sha256((tmp_path / 'evidence.zip').read_bytes()).hexdigest()}" in out.splitlines()
     assert call("export", "56661", "--origin", "other", "-o", str(tmp_path / "no.zip"))[0] == 2
+    assert call("export", "56661", "-o", str(tmp_path))[0] == 2
+
+
+@pytest.mark.parametrize("form", ["fhir", "hl7", "csv"])
+def test_export_in_other_forms(call, tmp_path, form):
+    file = tmp_path / "file"
+    code, out, _ = call("export", "56661", "--seq", "20-30", "--format", form, "--by", "Ada", "-o", str(file))
+    assert code == 0
+    assert "entries 20 to 30, as" in out
+    assert f"SHA-256 {sha256(file.read_bytes()).hexdigest()}" in out.splitlines()
+    assert "NOT CLINICAL: use is stated as demo" in out
+    assert "quorum" not in out
+    code, _, err = call("export", "56661", "--format", form, "--waves", "-o", str(file))
+    assert code == 2
+    assert "--raw and --waves are for evidence" in err
 
 
 def test_status_has_the_sizes(call, ward):

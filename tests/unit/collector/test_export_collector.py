@@ -5,7 +5,7 @@ import sqlite3
 
 import pytest
 
-from collector.export import export, write_zip
+from collector.export import export, pack
 from collector.history import Span, find_device
 from collector.reader import Reader
 from collector.verified import VerifiedStore
@@ -27,7 +27,9 @@ def make(path, vkey, device="56661", span=None, **options):
     with Reader.open(path) as reader:
         store = VerifiedStore(reader, vkey)
         found = find_device(store, device)
-        return export(store, found, span or Span(), exported="2026-01-01T00:00:00Z", by="test", **options)
+        return export(
+            store, found, span or Span(), exported="2026-01-01T00:00:00Z", by="Ada", program="test", **options
+        )
 
 
 def test_a_run_is_proven_complete_and_dated_on_both_sides(ward):
@@ -53,7 +55,7 @@ def test_the_end_is_shown_by_a_heads_entry_or_else_cut_by_one(ward):
 
 def test_the_same_evidence_is_the_same_bytes_and_verifies_offline(ward, tmp_path):
     for name in ("a.zip", "b.zip"):
-        write_zip(tmp_path / name, make(ward.path, ward.vkey, span=Span(first_seq=5, last_seq=9)).files)
+        (tmp_path / name).write_bytes(pack(make(ward.path, ward.vkey, span=Span(first_seq=5, last_seq=9)).files))
     assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
     trusted = policy.parse(f"log {ward.vkey}\nquorum none\n".encode())
     assert evidence.verify(read_zip(tmp_path / "a.zip"), trusted).claim.last == 9

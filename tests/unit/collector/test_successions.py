@@ -224,7 +224,8 @@ def test_evidence_of_a_successor_leads_back_to_the_enrolment(desk, gateway):
     store = VerifiedStore(desk.store, vkey)
     device = find_device(store, "bed-1")
     assert [row.origin for row, _ in device.chains] == [gateway.origin, second.origin, third.origin]
-    files = dict(export(store, Device(device.label, device.chains[2:]), Span(1, 0, 1, 3), exported="", by="").files)
+    device = Device(device.label, device.chains[2:])
+    files = dict(export(store, device, Span(1, 0, 1, 3), exported="", by="", program="").files)
     trusted = policy.parse(f"log {vkey}\nquorum none\n".encode())
     found = evidence.verify(files, trusted)
     assert (found.claim.origin, found.gateway, found.gateway_vkey) == (third.origin, "g1", third.vkey)

@@ -1,6 +1,7 @@
 """Evidence: what is built verifies, and whatever is changed in it is refused."""
 
 import random
+import re
 from dataclasses import replace
 from itertools import combinations
 
@@ -17,12 +18,14 @@ from tests.evidence_world import (
     POLICY,
     Ed25519Signer,
     World,
+    finished,
 )
 from vitaledger import checkpoint, events, evidence, policy, statement
 from vitaledger.cli.verify import words
 from vitaledger.entry import Kind, PartType
 from vitaledger.errors import MalformedError, MisuseError, VerificationError
-from vitaledger.evidence import MANIFEST, RAW_AND_WAVES, Claim, verify
+from vitaledger.evidence import MANIFEST, RAW_AND_WAVES, Claim, complete, verify
+from vitaledger.evidence_files import README, RENDERED, TABLE
 from vitaledger.keys import CosignatureSigner
 from vitaledger.marks import GapReason
 from vitaledger.note import cosign
@@ -30,7 +33,6 @@ from vitaledger.note import cosign
 WORLD = World()
 FILES = WORLD.files(2, 4)
 REFUSED = (MalformedError, VerificationError)
-CLAIM_ENDS = FILES[MANIFEST].index(b'"exported"')
 RUNS = [(BED_1, a, b) for a in range(6) for b in range(a, 6)] + [(BED_2, a, b) for a in range(3) for b in range(a, 3)]
 
 
@@ -80,8 +82,11 @@ def test_each_file_is_needed(name):
 
 
 def test_the_after_proof_may_be_left_out_as_a_whole():
-    files = {name: data for name, data in FILES.items() if not name.startswith("ledger/after")}
-    assert verify(files, POLICY).after_ms is None
+    """By whoever makes the file; from one that is made it cannot be taken, because the README speaks of it."""
+    core = {name: data for name, data in WORLD.core(2, 4).items() if not name.startswith("ledger/after")}
+    assert verify(finished(core), POLICY).after_ms is None
+    with pytest.raises(VerificationError, match=r"^README\.txt: line 16 is not what the entries say"):
+        verify({name: data for name, data in FILES.items() if not name.startswith("ledger/after")}, POLICY)
 
 
 @pytest.mark.parametrize(
@@ -134,6 +139,19 @@ def test_every_byte_of_a_small_one():
             check_change(files, base, name, at, flipped)
 
 
+def test_every_byte_of_the_table():
+    """With every value that the byte could have besides."""
+    files = WORLD.files(0, 0, after=False)
+    table = files[TABLE]
+    for at in range(len(table)):
+        for value in range(256):
+            if value != table[at]:
+                with pytest.raises(VerificationError, match=r"^readings\.csv: line \d+ is not what the entries say"):
+                    evidence._verify_same(TABLE, table, table[:at] + bytes([value]) + table[at + 1 :])
+        with pytest.raises(VerificationError, match=r"^readings\.csv: "):
+            verify({**files, TABLE: table[:at] + table[at + 1 :]}, POLICY)
+
+
 def test_bytes_of_a_large_one():
     base, rng = verify(FILES, POLICY), random.Random(20)
     for name, data in FILES.items():
@@ -150,13 +168,21 @@ def test_bytes_of_a_large_one():
 
 
 def check_change(files, base, name, at, changed):
-    """A changed file is refused; but for the two claims of the exporter, which are shown as claims."""
+    """A changed file is refused, and also where the one who changed it wrote table and texts again.
+
+    But for the exporter's claims, which are shown as claims.
+    """
+    with pytest.raises(REFUSED):
+        verify({**files, name: changed}, POLICY)
+    if name in RENDERED:
+        return
+    core = {each: data for each, data in files.items() if each not in RENDERED}
     try:
-        found = verify({**files, name: changed}, POLICY)
+        _, found = complete({**core, name: changed}, POLICY)
     except REFUSED:
         return
     assert name == MANIFEST, f"{name} byte {at} was changed and nobody saw it"
-    assert at > CLAIM_ENDS - 4
+    assert at > files[MANIFEST].index(b'"elsewhere"') - 1
     assert replace(found, claim=base.claim) == base
     assert (found.claim.first, found.claim.last, found.claim.chain) == (
         base.claim.first, base.claim.last, base.claim.chain
@@ -237,7 +263,7 @@ def test_after_needs_heads_before_all_others():
 
 def test_after_is_of_the_head_that_was_quoted():
     files = WORLD.files(2, 4)
-    later = evidence.build(
+    core = evidence.build(
         WORLD.claim(2, 4),
         [WORLD.gateway.shown(index) for index in [1, *WORLD.indices(2, 4)]],
         WORLD.ledger.proven(WORLD.anchored),
@@ -245,9 +271,9 @@ def test_after_is_of_the_head_that_was_quoted():
         WORLD.ledger.checkpoint(),
         WORLD.after(2),
     )
-    assert set(later) == set(files)
+    assert set(core) == set(files) - set(RENDERED)
     with pytest.raises(VerificationError, match="no heads entry before the others quotes"):
-        verify(later, POLICY)
+        complete(core, POLICY)
 
 
 @pytest.mark.parametrize("data", [b"", b"\n", b"x\n", b"AAAA\n", b"\xff\n", b"AAAA"])
@@ -376,8 +402,17 @@ GOOD = FILES[MANIFEST].decode()
         GOOD.replace('"first": 2', '"first": NaN'),
         GOOD.replace('"first": 2', '"first": 5'),
         GOOD.replace("evidence", "evidence-2"),
-        GOOD.replace('evidence": 1', 'evidence": 2'),
-        GOOD.replace('"by"', '"with"'),
+        GOOD.replace('evidence": 2', 'evidence": 1'),
+        GOOD.replace('evidence": 2', 'evidence": 3'),
+        GOOD.replace('evidence": 2', 'evidence": true'),
+        GOOD.replace('rendering": 1', 'rendering": 2'),
+        GOOD.replace('rendering": 1', 'rendering": 0'),
+        GOOD.replace('elsewhere": []', 'elsewhere": "h.example/gateway/g2 masimo:sn:1"'),
+        GOOD.replace('elsewhere": []', 'elsewhere": [\n  "b b",\n  "a a"\n ]'),
+        GOOD.replace('elsewhere": []', 'elsewhere": [\n  "a a",\n  "a a"\n ]'),
+        GOOD.replace('elsewhere": []', 'elsewhere": ["a a"]'),
+        GOOD.replace('elsewhere": []', 'elsewhere": [\n  ""\n ]'),
+        GOOD.replace('"by"', '"for"'),
         GOOD.replace("nonin", "\\u006eonin"),
         GOOD.replace("vitaledger 0.1.0", "\\u001b[2J"),
         GOOD.replace("vitaledger 0.1.0", "x\\n  signed by    somebody else"),
@@ -395,6 +430,56 @@ def test_a_manifest_that_is_none(text):
 def test_a_manifest_that_is_not_utf_8():
     with pytest.raises(MalformedError, match=r"^manifest\.json: not JSON"):
         verify({**FILES, MANIFEST: FILES[MANIFEST].replace(b"vitaledger 0", b"\xff")}, POLICY)
+
+
+# -- table and texts --------------------------------------------------------------------------------------------------
+
+
+def test_what_the_readme_says():
+    text = FILES[README].decode()
+    for line in (
+        "  entries        2 to 4: 3, none between them missing",
+        "  readings       7, of which 1 are stated absences",
+        "  use            demo",
+        "  sealed before  2025-06-15T15:07:40.000000Z, by the collector's clock",
+        "  left out       nothing",
+        "  exported       2025-06-15T15:06:40Z by Ada, records, with vitaledger 0.1.0",
+        "  elsewhere      the same device is known from: none",
+    ):
+        assert line in text.splitlines()
+
+
+def test_the_policy_is_one_and_trusts_the_ledger():
+    trusted = policy.parse(FILES["policy.txt"])
+    assert verify(FILES, trusted).claim == WORLD.claim(2, 4)
+
+
+def test_a_policy_that_names_another_key_is_seen():
+    other = Ed25519Signer(LEDGER, bytes(32)).vkey
+    forged = FILES["policy.txt"].replace(str(LEDGER_KEY.vkey).encode(), str(other).encode())
+    with pytest.raises(VerificationError, match=r"^policy\.txt: line 3 is not what"):
+        verify({**FILES, "policy.txt": forged}, POLICY)
+
+
+def test_a_value_of_the_table_that_was_changed_is_named():
+    table = FILES[TABLE].replace(b",spo2,98,", b",spo2,89,")
+    with pytest.raises(VerificationError, match=r"^readings\.csv: line 4 is not .*expected .*,spo2,98,.*found .*,89,"):
+        verify({**FILES, TABLE: table}, POLICY)
+
+
+@pytest.mark.parametrize("name", RENDERED)
+def test_a_line_more_or_less_is_seen(name):
+    for changed in (FILES[name] + b"\n", FILES[name] + b"x\n", FILES[name][:-1], b"\xff" + FILES[name], b""):
+        with pytest.raises(VerificationError, match=rf"^{re.escape(name)}: "):
+            verify({**FILES, name: changed}, POLICY)
+
+
+def test_other_logs_are_told_as_a_claim():
+    other = "h.example/gateway/g2 masimo:sn:0000056661"
+    files = WORLD.files(0, 2, BED_2, claim=replace(WORLD.claim(0, 2, BED_2), elsewhere=(other,)))
+    found = verify(files, POLICY)
+    assert f"known from: {other}\n" in files[README].decode()
+    assert f"  elsewhere    {other} (the exporter's word)" in words(found, POLICY)
 
 
 # -- findings ---------------------------------------------------------------------------------------------------------
@@ -426,4 +511,4 @@ def test_what_is_proven_and_cannot_be_read_is_a_finding(kind, contents, why):
 
 def test_build_wants_an_anchor():
     with pytest.raises(MisuseError):
-        evidence.build(Claim(ORIGIN, BED_1, 0, 0, "", ""), [], WORLD.ledger.proven(1), WORLD.ledger.proven(0), b"")
+        evidence.build(Claim(ORIGIN, BED_1, 0, 0, "", "", ""), [], WORLD.ledger.proven(1), WORLD.ledger.proven(0), b"")

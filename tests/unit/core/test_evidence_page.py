@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.evidence_world import BED_1, LEDGER_KEY, Ed25519Signer, World
+from vitaledger.csvform import COLUMNS
 from vitaledger.evidence import RAW_AND_WAVES
+from vitaledger.evidence_text import TEMPLATES
 
 PAGE = (Path(__file__).parents[3] / "docs" / "evidence.md").read_text("utf-8")
 (SCRIPT,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
@@ -53,6 +55,18 @@ def test_the_script_refuses_what_was_changed(tmp_path, name):
 
 
 def test_every_file_of_the_page_is_one():
-    told = set(re.findall(r"`((?:entries|ledger)/[^`]+|manifest\.json)`", PAGE))
+    told = set(re.findall(r"`((?:entries|ledger)/[^`]+|[A-Za-z]+\.(?:json|csv|txt))`", PAGE))
     stems = {re.sub(r"\d{12}", "<index>", name) for name in WORLD.files(0, 5)}
-    assert {name for name in told if "." in name and "…" not in name} <= stems
+    assert {name for name in told if "." in name} - {"ledger/predecessor-<n>.statement"} <= stems
+    assert {"readings.csv", "README.txt", "manifest.json"} <= told
+    for table in ("manifest", "table", "texts"):
+        assert f"### The {table}" in PAGE
+
+
+def test_the_columns_and_fields_of_the_page_are_those_of_the_code():
+    part = PAGE.partition("### The table")[2].partition("### The texts")
+    assert re.findall(r"^\| \d+ \| `(\w+)`", part[0], re.MULTILINE) == list(COLUMNS)
+    rows = re.findall(r"^\| (`[^|]+) \|", part[2].partition("## How")[0], re.MULTILINE)
+    told = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    used = {name for template in TEMPLATES.values() for name in re.findall(r"\{(\w+)\}", template)}
+    assert told == used
