@@ -25,7 +25,7 @@ from tests.unit.gateway.recorder_kit import Rig, at
 from tests.unit.gateway.test_agent import Running, configuration, entries  # noqa: F401  a fixture
 from vitaledger import events, messages, policy
 from vitaledger.errors import MalformedError
-from vitaledger.marks import Direction
+from vitaledger.marks import MAX_PATTERNS, Direction, Quality
 
 PAGE = docs.ROOT / "docs" / "bounds.md"
 ROWS = re.findall(
@@ -224,6 +224,17 @@ def test_http_connections(monkeypatch):
 
 
 # -- formats ----------------------------------------------------------------------------------------------------------
+
+
+def test_patterns_of_quality_bits():
+    remembered = Quality._value2member_map_
+    for n in range(3 * MAX_PATTERNS):
+        bits = n << 7 | 1  # with and without bits that have no name
+        made = Quality(bits)
+        assert (int(made), made & ~Quality.INVALID, made) == (bits, bits & ~1, Quality(bits))
+        assert Quality.INVALID in made
+    assert len(remembered) <= MAX_PATTERNS
+    assert Quality(Quality.STALE) is Quality.STALE
 
 
 def test_a_policy_file():
