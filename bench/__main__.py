@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import signal
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -24,6 +25,7 @@ def main() -> None:
         soak.run(chosen.soak)
         return
     if chosen.outage:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is stopped
         sys.exit(0 if outage.run(chosen.hours, chosen.broker, chosen.json) else 1)
     figures = []
     print(f"sealing, {sealing.READINGS} readings an entry, committed FULL; median of {chosen.runs} runs")

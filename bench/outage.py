@@ -155,14 +155,17 @@ def _stay_away(ward: Ward, hours: float, seed: int) -> Away:
     command = [sys.executable, "-m", "bench.outage_gateway", str(ward.gateway_config)]
     command += ["--hours", str(hours), "--seed", str(seed)]
     by_hour: dict[int, float] = {}
+    said: dict[str, Any] = {}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        said: dict[str, Any] = {}
-        for line in process.stdout:
-            said = json.loads(line)
-            if "hour" in said:
-                by_hour[said["hour"]] = said["rss_mb"]
-                print(f"hour {said['hour']:>3}: {said['entries']:>8,} entries, {said['rss_mb']:.1f} MB", flush=True)
+        try:
+            for line in process.stdout or ():
+                said = json.loads(line)
+                if "hour" in said:
+                    by_hour[said["hour"]] = said["rss_mb"]
+                    print(f"hour {said['hour']:>3}: {said['entries']:>8,} entries, {said['rss_mb']:.1f} MB", flush=True)
+        except BaseException:
+            process.terminate()
+            raise
     if process.returncode or "end" not in said:
         raise SystemExit(f"the outage ended with exit {process.returncode}")
     return Away(

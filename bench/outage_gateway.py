@@ -11,6 +11,8 @@ follows in real time comes after it.
 import argparse
 import json
 import os
+import signal
+import sys
 import time
 from importlib.metadata import version
 from pathlib import Path
@@ -192,6 +194,7 @@ def main() -> None:
     options.add_argument("--hours", type=float, default=72.0)
     options.add_argument("--seed", type=int, default=7)
     chosen = options.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the devices end, too
     run(chosen.config, chosen.hours, chosen.seed)
 
 
