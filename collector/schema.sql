@@ -88,3 +88,6 @@ CREATE TABLE carried (
     PRIMARY KEY (log, idx)
 ) WITHOUT ROWID;
 CREATE INDEX carried_by_chain ON carried (chain, origin, seq);
+
+-- schema 3: what an interval holds beside what bisection finds, without reading the whole micro-chain
+CREATE INDEX positions_by_time ON positions (chain, wall_ms);

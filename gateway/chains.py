@@ -128,6 +128,11 @@ class Chains:
             known = self._known[chain]
             return known.last_reading if reading else known.last
 
+    def is_forgotten(self, chain: str) -> bool:
+        """Whether the chain is in the store, and when its last datum was is not known."""
+        with self._lock:
+            return self._known[chain].stored and self._known[chain].last is None
+
     def advance(self, chain: str, clock: Clock, *, reading: bool) -> None:
         """Bytes or readings up to `clock` were put. Within a boot the time never goes back."""
         with self._lock:

@@ -4,20 +4,23 @@ Leaf hash → tile → signed checkpoint, and content → commitment → leaf. W
 reason instead of its content.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
+from gateway import interval
 from gateway.reader import Reader
 from gateway.recovery import REACH, restore
+from gateway.runs import Run
 from vitaledger import events
 from vitaledger.authentic import AuthenticTiles
 from vitaledger.checkpoint import Checkpoint, open_checkpoint
-from vitaledger.entry import GATEWAY_CHAIN, Entry, entry_hash, parse_leaf
+from vitaledger.entry import GATEWAY_CHAIN, Clock, Entry, entry_hash, parse_leaf
 from vitaledger.errors import MisuseError, VerificationError, VitaledgerError
 from vitaledger.keys import Verifier
 from vitaledger.opened import Opened, open_entry
 
+_PAGE = 256
 _IDENTITY_REACH = 64  # how many entries of a chain are looked through for the port that it is on
 
 
@@ -87,16 +90,26 @@ class History:
             if shown.entry is None or shown.entry.chain == chain:
                 yield shown
 
-    def forward(self, chains: list[str], first: int = 0) -> Iterator[Shown]:
-        """The entries of these chains from an index on, in the log's order; those that cannot be read come as well."""
-        while first < self.size:
-            end = min(first + 256, self.size)
+    def within(self, from_ms: int | None, to_ms: int | None) -> list[Run]:
+        """The runs of the log that may hold what claims a wall time in [from_ms, to_ms); see `gateway.interval`."""
+        return interval.runs(self._clock, self.size, from_ms, to_ms)
+
+    def forward(self, chains: list[str], runs: Iterable[Run]) -> Iterator[Shown]:
+        """The entries of these chains in runs of the log, in its order; those that cannot be read come as well."""
+        for first, end in pages(runs):
             for index, (leaf, body) in enumerate(self._reader.entries(first, end), first):
                 if any(name.encode() in leaf for name in chains):
                     shown = self._show(index, leaf, body)
                     if shown.entry is None or shown.entry.chain in chains:
                         yield shown
-            first = end
+
+    def _clock(self, index: int) -> Clock | None:
+        """The clock of an entry that is what was signed."""
+        try:
+            (leaf,) = self._reader.leaves(index, index + 1)
+            return parse_leaf(leaf).clock if self._leaf_hash(index) == entry_hash(leaf) else None
+        except VitaledgerError:
+            return None
 
     def _show(self, index: int, leaf: bytes, body: bytes | None) -> Shown:
         entry = None
@@ -113,6 +126,13 @@ class History:
         if self._tiles is None:
             raise MisuseError("the log is empty")
         return self._tiles.leaf_hash(index)
+
+
+def pages(runs: Iterable[Run]) -> Iterator[Run]:
+    """Runs, cut where they are long."""
+    for first, end in runs:
+        for at in range(first, end, _PAGE):
+            yield at, min(at + _PAGE, end)
 
 
 def _names(chain: str) -> set[str]:

@@ -34,6 +34,7 @@ from vitaledger.marks import Check, Direction, GapReason, LineState, Use
 
 MINUTE_US = 60_000_000
 ANOTHER_UNIT, LEARNED, NOT_TOLD = "another unit", "the device told its serial number", "no serial number was told"
+FORGOTTEN = "since when is not known: this micro-chain was quiet for very long"
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +207,7 @@ class Placement:
             reason, detail = GapReason.UNPLUGGED, "the line had another unit"
         if changed or self._reopened:
             missed, self.missed = self.missed or None, 0
-            detail = detail or (FULL_DETAIL if missed else "")
+            detail = detail or (FULL_DETAIL if missed else FORGOTTEN if self._chains.is_forgotten(chain) else "")
             self._send(chain, began, events.Gap(reason, None, clean(detail, 256), missed))
             self._send(chain, began, events.Line(LineState.UP, clean(self._of.port, 64), "", None))
         self._reopened = False

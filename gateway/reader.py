@@ -18,6 +18,8 @@ from vitaledger.checkpoint import Checkpoint, parse_unverified
 from vitaledger.errors import MalformedError, MisuseError, VerificationError
 from vitaledger.merkle import HASH_SIZE, TILE_WIDTH, leaf_hash
 
+MAX_ROOTS = 2048  # of tiles that are kept: the right edge of the tree has at most 255 on each level
+
 Stored = tuple[bytes, bytes | None]
 
 
@@ -36,6 +38,7 @@ class Rows:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
+        self._roots: dict[tuple[int, int], bytes] = {}  # of full tiles, which never change
 
     def meta(self) -> dict[str, str]:
         """What the store says of itself."""
@@ -106,13 +109,20 @@ class Rows:
             return b"".join(leaf_hash(leaf) for leaf in self.leaves(first, first + width))
         if width == TILE_WIDTH:
             raise VerificationError(f"tile {level}/{n} is missing from the store")
-        below = []
-        for m in range(first, first + width):
-            hashes = self.full_tile(level - 1, m)
+        return b"".join(self._root_of(level - 1, m) for m in range(first, first + width))
+
+    def _root_of(self, level: int, n: int) -> bytes:
+        """The root of a full tile. Kept, because the right edge of a tile of tiles needs up to 255 for each proof."""
+        found = self._roots.get((level, n))
+        if found is None:
+            hashes = self.full_tile(level, n)
             if hashes is None:
-                raise VerificationError(f"tile {level - 1}/{m} is missing from the store")
-            below.append(merkle.root([hashes[at : at + HASH_SIZE] for at in range(0, len(hashes), HASH_SIZE)]))
-        return b"".join(below)
+                raise VerificationError(f"tile {level}/{n} is missing from the store")
+            found = merkle.root([hashes[at : at + HASH_SIZE] for at in range(0, len(hashes), HASH_SIZE)])
+            if len(self._roots) >= MAX_ROOTS:
+                del self._roots[next(iter(self._roots))]
+            self._roots[level, n] = found
+        return found
 
     def root_at(self, size: int) -> bytes | None:
         """The root of the first `size` entries; None where there are fewer."""

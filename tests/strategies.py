@@ -241,6 +241,7 @@ def sealed_entries(draw):
 
 # -- statements and messages ------------------------------------------------------------------------------------------
 
+RUNS = st.tuples(UINTS, UINTS).filter(lambda run: run[0] != run[1]).map(sorted)  # [first, end)
 ORIGINS = text(1, 255)
 NOTES = st.binary(min_size=1, max_size=80)
 VKEYS = text(1, 512)
@@ -250,7 +251,7 @@ STATEMENTS = st.one_of(
     st.builds(statement.Enrolment, UINTS, text(1, 64), ORIGINS, VKEYS),
     st.builds(statement.Revocation, UINTS, ORIGINS, UINTS, text(0, 512)),
     st.builds(statement.Succession, UINTS, ORIGINS, NOTES, ORIGINS, VKEYS, NOTES),
-    st.builds(statement.Loss, UINTS, ORIGINS, UINTS, UINTS, text(0, 512)),
+    st.builds(lambda at, origin, run, why: statement.Loss(at, origin, *run, why), UINTS, ORIGINS, RUNS, text(0, 512)),
     st.builds(statement.Finding, UINTS, ORIGINS, UINTS, text(0, 512)),
 )
 STATUSES = st.integers(100, 599)
@@ -278,7 +279,7 @@ MESSAGES = {
             UINTS,
             STATUSES,
             ORIGINS,
-            lists(st.builds(messages.Range, UINTS, UINTS), most=8),
+            lists(RUNS.map(lambda run: messages.Range(*run)), most=8),
             UINTS,
             text(0, 512),
         ),

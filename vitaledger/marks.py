@@ -11,6 +11,9 @@ up are ours, for what oximeters tell beyond it.
 """
 
 from enum import IntEnum, IntFlag
+from typing import Any
+
+MAX_PATTERNS = 1024  # of quality bits that are remembered; whoever writes entries chooses how many there are
 
 
 class _Labelled(IntEnum):
@@ -34,7 +37,7 @@ class Absence(_Labelled):
 
 
 class Quality(IntFlag):
-    """How good a value is, as the device says; 0 is good."""
+    """How good a value is, as the device says; 0 is good. Bits that have no name are kept."""
 
     INVALID = 1 << 0
     QUESTIONABLE = 1 << 1
@@ -56,6 +59,15 @@ class Quality(IntFlag):
     STALE = 1 << 22
     INTERFERENCE = 1 << 23
     SENSOR_ALARM = 1 << 24
+
+    @classmethod
+    def _missing_(cls, value: object) -> Any:  # noqa: ANN401  as in the enum module
+        # It remembers each pattern for ever; beyond the bound one is made anew each time, and equal all the same.
+        made = super()._missing_(value)
+        if len(cls._value2member_map_) > MAX_PATTERNS:
+            for each in (value, made._value_):  # a negative number stands for the bits that it leaves out
+                cls._value2member_map_.pop(each, None)
+        return made
 
     @property
     def labels(self) -> tuple[str, ...]:

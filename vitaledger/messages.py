@@ -74,7 +74,7 @@ class Entries:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Entries [first, end)."""
+    """Entries [first, end), at least one."""
 
     first: int
     end: int
@@ -140,6 +140,10 @@ def _wrong_entries(message: Entries) -> str | None:
     return None if end <= message.size else f"entries end at {end}, the checkpoint at {message.size}"
 
 
+def _wrong_range(run: Range) -> str | None:
+    return f"a range that ends at {run.end} and begins at {run.first}" if run.first >= run.end else None
+
+
 _STATUS_CODE = uint(100, 599)
 _ORIGIN: Shape[str] = text(1, 255)
 CHECKPOINT_ANSWER: Shape[CheckpointAnswer] = record(
@@ -161,7 +165,7 @@ ENTRIES_ANSWER: Shape[EntriesAnswer] = record(
     _STATUS_CODE,
     _ORIGIN,
     array(
-        record(Range, uint(), uint()),
+        record(Range, uint(), uint(), check=_wrong_range),
         0,
         MAX_RANGES,
     ),

@@ -15,6 +15,7 @@
 (1, 68)
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,7 +81,7 @@ class Succession(Record):
 
 @dataclass(frozen=True, slots=True)
 class Loss(Record):
-    """Entries [first, end) were anchored and are no longer to be had; custody goes on behind them."""
+    """Entries [first, end), at least one, were anchored and are no longer to be had; custody goes on behind them."""
 
     origin: str
     first: int
@@ -99,6 +100,11 @@ class Finding(Record):
 
 Statement = Anchor | Custody | Enrolment | Revocation | Succession | Loss | Finding
 
+
+def _wrong_loss(loss: Loss) -> str | None:
+    return f"a loss that ends at {loss.end} and begins at {loss.first}" if loss.first >= loss.end else None
+
+
 _AT = _NUMBER = uint()
 _ORIGIN: Shape[str] = text(1, 255)
 _REASON: Shape[str] = text(0, 512)
@@ -112,8 +118,10 @@ _SHAPES: dict[int, tuple[type[Statement], tuple[Shape[Any], ...]]] = {
     6: (Loss, (_AT, _ORIGIN, uint(), uint(), _REASON)),
     7: (Finding, (_AT, _ORIGIN, uint(), _REASON)),
 }
+_CHECKS: dict[int, Callable[[Any], str | None]] = {6: _wrong_loss}
 _BARE: Shape[Statement] = union(
-    {tag: (of, record(of, *shapes, tag=tag)) for tag, (of, shapes) in _SHAPES.items()}, "statement"
+    {tag: (of, record(of, *shapes, tag=tag, check=_CHECKS.get(tag))) for tag, (of, shapes) in _SHAPES.items()},
+    "statement",
 )
 
 

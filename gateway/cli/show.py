@@ -4,8 +4,9 @@ import json
 import sys
 import time
 from collections import deque
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ import click
 from gateway import config as configuration
 from gateway import disk, generations, keys, report, schema
 from gateway import verify as checking
-from gateway.history import History, Shown
+from gateway.history import History, Shown, pages
 from gateway.reader import Reader
 from gateway.receipts import open_receipt
 from gateway.store import is_locked
@@ -24,11 +25,12 @@ from vitaledger.keys import Ed25519Verifier
 from vitaledger.rows import EventRow, ReadingRow, Row, WaveRow, rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from rich.table import Table
 
     from gateway.config import Config
+    from gateway.runs import Run
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -164,39 +166,66 @@ def history(
     number: int | None,
     as_json: bool,
 ) -> None:
-    """Print a device's rows from the local log, each verified while printing."""
+    """Print a device's rows from the local log, each verified while printing.
+
+    An interval is looked up, not searched for: what was recorded under a wrong time, while the clock was wrong for a
+    while, is found by the whole history or by the collector's.
+    """
     found, key = _load(path, number)
-    begin, end = _time_us(since, -(2**62)), _time_us(until, 2**62)
+    begin, end = _time_us(since), _time_us(until)
     failed = 0
     with Reader.open(found.state) as reader, reader.snapshot():
         log = History(reader, key)
         newest = reader.newest_receipt()
         custody = newest.size if newest else 0
-        lines: Iterator[tuple[dict[str, Any], str]] | deque[tuple[dict[str, Any], str]]
-        lines = _lines(log, log.find(what), begin, end, custody)
-        for record, text in deque(lines, limit) if limit else lines:
+        chains = log.find(what)
+        runs = log.within(None if begin is None else begin // 1000, None if end is None else -(-end // 1000))
+        lines = partial(_lines, log, chains, _Span(begin, end), custody)
+        for record, text in _newest(lines, runs, limit) if limit else lines(runs):
             failed += record["proof"] == "failed"
             click.echo(json.dumps(record) if as_json else text)
     if failed:
         raise VerificationError(f"{failed} entries could not be verified")
 
 
-def _lines(
-    log: History, chains: list[str], begin: int, end: int, custody: int
-) -> "Iterator[tuple[dict[str, Any], str]]":
-    for shown in log.forward(chains):
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """µs since 1970 UTC, the end excluded; None is open."""
+
+    begin: int | None
+    end: int | None
+
+    def __contains__(self, at_us: int) -> bool:
+        return (self.begin is None or self.begin <= at_us) and (self.end is None or at_us < self.end)
+
+
+_Line = tuple[dict[str, Any], str]
+
+
+def _newest(lines: "Callable[[list[Run]], Iterator[_Line]]", runs: "list[Run]", limit: int) -> list[_Line]:
+    """The last lines of some runs, read from the end."""
+    found: deque[_Line] = deque()
+    for page in reversed(list(pages(runs))):
+        found.extendleft(reversed(list(lines([page]))))
+        if len(found) >= limit:
+            break
+    return list(found)[-limit:]
+
+
+def _lines(log: History, chains: list[str], span: _Span, custody: int, runs: "list[Run]") -> "Iterator[_Line]":
+    for shown in log.forward(chains, runs):
         state = "failed" if shown.failure else "custody" if shown.index < custody else "sealed"
         base = {"index": shown.index, "proof": state}
         if shown.entry is not None:
             base |= {"chain": shown.entry.chain, "seq": shown.entry.seq}
         if shown.opened is None:
-            at_us = shown.entry.clock.wall_ms * 1000 if shown.entry else begin
-            if begin <= at_us < end:
+            at_us = shown.entry.clock.wall_ms * 1000 if shown.entry else span.begin or 0
+            if shown.failure or at_us in span:  # what failed may claim any time
                 reason = shown.failure or "body pruned"
                 yield {**base, "at": _iso(at_us), "reason": reason}, f"{_iso(at_us)}  {_place(shown)}{state}: {reason}"
             continue
         for row in rows(shown.opened):
-            if begin <= row.at_us < end:
+            if row.at_us in span:
                 yield {**base, **_record(row)}, f"{_iso(row.at_us)}  {_text(row)}  [{state}]"
 
 
@@ -244,9 +273,9 @@ def _iso(at_us: int) -> str:
     return datetime.fromtimestamp(at_us / 1e6, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _time_us(text: str | None, default: int) -> int:
+def _time_us(text: str | None) -> int | None:
     if text is None:
-        return default
+        return None
     try:
         found = datetime.fromisoformat(text)
     except ValueError as error:

@@ -17,15 +17,17 @@ from collector.web.server import MAX_CONNECTIONS
 from gateway import last_words
 from gateway.config import MqttConfig
 from gateway.hold import MAX_HELD, Hold
+from gateway.reader import Reader
 from gateway.recorder import MAX_CHUNK, MAX_UNPLACED
 from tests import docs
 from tests.unit.collector.model_gateway import Desk, Gateway, of
-from tests.unit.gateway.makers import drafts, instant
+from tests.unit.gateway.makers import drafts, instant, open_store
 from tests.unit.gateway.recorder_kit import Rig, at
 from tests.unit.gateway.test_agent import Running, configuration, entries  # noqa: F401  a fixture
 from vitaledger import events, messages, policy
 from vitaledger.errors import MalformedError
-from vitaledger.marks import Direction
+from vitaledger.marks import MAX_PATTERNS, Direction, Quality
+from vitaledger.merkle import leaf_hash, root
 
 PAGE = docs.ROOT / "docs" / "bounds.md"
 ROWS = re.findall(
@@ -150,6 +152,25 @@ def test_last_words(tmp_path):
     last_words.leave(tmp_path / "none", "nobody can")
 
 
+def test_roots_of_tiles(tmp_path, monkeypatch):
+    with open_store(tmp_path) as store:
+        for first in range(0, 6 * 256 + 9, 500):
+            store.commit(drafts(500, first))
+        own = [leaf_hash(leaf) for leaf in store._rows.leaves(0, 6 * 256)]
+        expected = b"".join(root(own[at : at + 256]) for at in range(0, 6 * 256, 256))
+    asked = []
+    with Reader.open(tmp_path) as reader:
+        reader.connection.set_trace_callback(asked.append)
+        for _ in range(2):  # of a long log it would be 255 for each proof
+            assert reader.tile(1, 0, 6) == expected
+            assert sum("level = 0" in each for each in asked) == 6
+    monkeypatch.setattr("gateway.reader.MAX_ROOTS", 3)
+    with Reader.open(tmp_path) as reader:
+        for width in (6, 2, 6):
+            assert reader.tile(1, 0, width) == expected[: 32 * width]
+            assert len(reader._roots) <= 3
+
+
 # -- collector --------------------------------------------------------------------------------------------------------
 
 
@@ -224,6 +245,17 @@ def test_http_connections(monkeypatch):
 
 
 # -- formats ----------------------------------------------------------------------------------------------------------
+
+
+def test_patterns_of_quality_bits():
+    remembered = Quality._value2member_map_
+    for n in range(3 * MAX_PATTERNS):
+        bits = n << 7 | 1  # with and without bits that have no name
+        made = Quality(bits)
+        assert (int(made), made & ~Quality.INVALID, made) == (bits, bits & ~1, Quality(bits))
+        assert Quality.INVALID in made
+    assert len(remembered) <= MAX_PATTERNS
+    assert Quality(Quality.STALE) is Quality.STALE
 
 
 def test_a_policy_file():

@@ -86,7 +86,13 @@ class Stage:
 
     def start(self) -> None:
         """Start everything in the order in which nothing is lost: the devices last, when their ports are open."""
-        port = self.start_broker()
+        self.prepare(self.start_broker())
+        self.start_collector()
+        self.start_gateway()
+        self.start_devices()
+
+    def prepare(self, port: int) -> None:
+        """Make keys and configurations for a broker on this port, and enrol the gateway."""
         printed = self.run("vitaledger-collector", "init", str(self.folder / "collector"), "--provider", PROVIDER)
         ledger_vkey = _vkey(printed, "ledger")
         self.collector_config.write_text(COLLECTOR.format(provider=PROVIDER, port=port))
@@ -98,9 +104,6 @@ class Stage:
             settings += GATEWAY_PORT.format(name=name, driver=driver, folder=self.folder)
         self.gateway_config.write_text(settings)
         self.collector("enroll", vkey)
-        self.start_collector()
-        self.start_gateway()
-        self.start_devices()
 
     def start_broker(self) -> int:
         """Start the embedded broker on a free port and answer which."""

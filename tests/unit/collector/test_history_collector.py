@@ -55,6 +55,27 @@ def place_of(store, name, seq):
     return chain.chain, store.reader.positions(chain.chain, seq, seq)[0].idx
 
 
+def test_what_an_interval_holds_is_looked_up_and_not_searched_for(changed):
+    """The cost of an interval does not grow with the age of the log."""
+    asked = []
+    with changed() as store:
+        device = find_device(store, BED_1)
+        (first, *_), wanted = history(store, device, Span()), place_of(store, "nonin:port:bed-1", 5)[1]
+        at_us = next(each.at_us for each in history(store, device, Span()) if each.look.index == wanted)
+        store.reader._db.set_trace_callback(asked.append)
+        assert list(history(store, device, Span(at_us, at_us + 1)))
+        store.reader._db.set_trace_callback(None)
+        plans = [
+            step[3]
+            for query in {query for query in asked if " FROM positions" in query}
+            for step in store.reader._db.execute(f"EXPLAIN QUERY PLAN {query}")
+        ]
+    assert any("positions_by_time (chain=? AND wall_ms>? AND wall_ms<?)" in plan for plan in plans)
+    searched = [plan for plan in plans if "positions" in plan]
+    assert all(plan.startswith("SEARCH") and plan.count("?") > 1 for plan in searched), searched
+    assert first.at_us < at_us
+
+
 def test_a_clean_store_shows_everything_proven(changed):
     with changed() as store:
         for text in (BED_1, MASIMO):

@@ -396,6 +396,15 @@ def test_every_statement_fits_an_entry_bundle():
     assert len(statement.encode(largest)) <= statement.MAX_STATEMENT
 
 
+@pytest.mark.parametrize(("first", "end"), [(5, 5), (6, 5), (2**63 - 1, 0)])
+def test_a_loss_of_nothing_cannot_be_stated(first, end):
+    with pytest.raises(MisuseError, match="a loss that ends at"):
+        statement.encode(statement.Loss(1, ORIGIN, first, end, "disk"))
+    item = cbor.decode(statement.encode(statement.Loss(1, ORIGIN, 5, 6, "disk")))
+    with pytest.raises(MalformedError, match="a loss that ends at"):
+        statement.decode(cbor.encode([*item[:4], first, end, item[6]]))
+
+
 @pytest.mark.parametrize(
     ("codec", "message"),
     [
@@ -411,6 +420,8 @@ def test_every_statement_fits_an_entry_bundle():
         (messages.ENTRIES, messages.Entries(0, ORIGIN, 9, 0, (messages.Sealed(b"", b""),), (b"",))),
         (messages.ENTRIES_ANSWER, messages.EntriesAnswer(0, 99, ORIGIN, (), 0, "")),
         (messages.ENTRIES_ANSWER, messages.EntriesAnswer(0, 200, ORIGIN, (messages.Range(0, 1),) * 9, 0, "")),
+        (messages.ENTRIES_ANSWER, messages.EntriesAnswer(0, 200, ORIGIN, (messages.Range(5, 5),), 0, "")),
+        (messages.ENTRIES_ANSWER, messages.EntriesAnswer(0, 200, ORIGIN, (messages.Range(6, 5),), 0, "")),
         (messages.CHECKPOINT_ANSWER, messages.CheckpointAnswer(bytes(31), 200, b"", None)),
         (messages.CHECKPOINT_ANSWER, messages.CheckpointAnswer(bytes(32), 200, b"", b"")),
         (messages.RECEIPT, messages.Receipt(b"", b"x")),

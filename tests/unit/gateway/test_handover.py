@@ -11,9 +11,20 @@ from gateway.carry import pieces
 from gateway.handover import REPEAT_S, Handover
 from gateway.reader import Reader
 from tests.unit.gateway.machine import Machine
-from vitaledger import messages, succession, witness
+from vitaledger import events, messages, succession, witness
 from vitaledger.checkpoint import Checkpoint, parse_unverified, sign_checkpoint
-from vitaledger.entry import Clock, Kind, Part, PartType, encode_body, entry_hash, genesis, parse_body, seal
+from vitaledger.entry import (
+    MAX_CONTENT,
+    Clock,
+    Kind,
+    Part,
+    PartType,
+    encode_body,
+    entry_hash,
+    genesis,
+    parse_body,
+    seal,
+)
 from vitaledger.errors import MisuseError
 from vitaledger.events import Succeeds
 from vitaledger.keys import Ed25519Signer
@@ -166,3 +177,14 @@ def test_a_body_too_large_for_one_event_goes_in_several():
     parts: list[Part] = [part for each in made for part in parse_body(each.body)]
     assert encode_body(parts) == body
     assert len(list(pieces(ORIGIN, 7, leaf, encode_body(parts[:1])))) == 1
+
+
+def test_a_part_that_fills_an_event_by_itself_stays_behind_and_stops_nothing(caplog):
+    contents = [(PartType.VALUES, b"v" * 100), (PartType.RAW, b"r" * MAX_CONTENT)]
+    clock, prev = Clock(0, bytes(16), 0, None), genesis(ORIGIN, "nonin:port:a")
+    leaf, body = seal(Kind.READINGS, "nonin:port:a", 0, prev, clock, contents, [bytes(16)] * 2)
+    [made] = pieces(ORIGIN, 7, leaf, body)
+    assert [part.type for part in parse_body(made.body)] == [PartType.VALUES]
+    assert made.leaf == leaf
+    assert len(events.encode(made)) <= MAX_CONTENT
+    assert f"{ORIGIN} entry 7: a part of {MAX_CONTENT} bytes cannot be carried over" in caplog.text

@@ -5,6 +5,7 @@ import pytest
 from gateway.chains import Chains
 from gateway.drivers import api
 from gateway.identity import DeclaredIdentity
+from gateway.placement import FORGOTTEN
 from tests.unit.gateway.recorder_kit import Rig, at, serial, values_in
 from vitaledger import events
 from vitaledger.marks import Direction, GapReason, Sureness
@@ -160,6 +161,16 @@ def test_after_the_line_was_down_the_same_serial_number_goes_on():
     assert [told for _, told in rig.told()] == ["gap unplugged", "line up", [70, 70, 70]]
     gap = next(entry for entry in rig.entries if getattr(entry.event, "reason", None) is GapReason.UNPLUGGED)
     assert gap.event.since == at(3).clock
+
+
+@pytest.mark.parametrize("last", [None, at(-50).clock])
+def test_a_gap_says_so_where_nobody_knows_since_when(last):
+    rig = opened(known={PORT: last})
+    rig.values(1, 70)
+    rig.tick(6)
+    rig.told()
+    gap = next(entry.event for entry in rig.entries if isinstance(entry.event, events.Gap))
+    assert (gap.since, gap.detail) == ((last, "") if last is not None else (None, FORGOTTEN))
 
 
 def test_a_device_that_moves_to_another_port_keeps_its_chain():

@@ -10,8 +10,9 @@ import time
 
 import pytest
 
-from gateway import agent, last_words, mqtt, watchdog
+from gateway import agent, config, last_words, mqtt, watchdog
 from gateway.port import Port
+from gateway.reader import Reader
 from gateway.watchdog import Watchdog
 from tests.unit.gateway.test_agent import LINE, Running, configuration, entries  # noqa: F401  a fixture
 from tests.unit.gateway.test_port import pty, wait_for
@@ -235,6 +236,61 @@ def test_a_network_thread_that_dies_while_connected_is_replaced_and_said(port, c
         assert thread_of(died[0].name) is not died[0]
     finally:
         link.stop()
+
+
+@pytest.fixture
+def connected(configuration, port, collector):  # noqa: F811
+    """A configuration with a broker, and a collector behind it."""
+    path = configuration.path
+    path.write_text(path.read_text().replace("[mqtt]\nport = 1", f'[mqtt]\nport = {port}\nprotocol = "3.1.1"'))
+    return config.load(path)
+
+
+def test_a_dead_network_thread_is_in_the_history(connected, monkeypatch):
+    monkeypatch.setattr(mqtt, "DEAD_S", 2.0)
+    monkeypatch.setattr(mqtt, "HEALTH_S", 0.3)
+    died = dies_once(monkeypatch, mqtt._Line, "_on_publish")
+    running = Running(connected)
+    wait_for(lambda: died and not died[0].is_alive())
+    wait_for(lambda: any("network thread has stood still" in each.detail for each in incidents(connected)), 30)
+    with Reader.open(connected.state) as reader:
+        wait_for(lambda: reader.newest_receipt() is not None, 30)  # by the one that was made anew
+    assert running.end() == 0
+    assert [each.part for each in incidents(connected)] == ["uplink"]
+
+
+def ends_by_itself(running, found, why, release):
+    """Wait until the gateway says in its log why it ends, and has ended with exit code 1."""
+    wait_for(lambda: any(each.part == "agent" and why in each.detail for each in incidents(found)), 30)
+    release.set()
+    running.thread.join(30)
+    assert running.codes == [1]
+    assert not [e for e in entries(found) if isinstance(e.event, events.Stop)]
+
+
+def test_an_uplink_that_hangs_ends_the_process_and_says_so_first(configuration, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(watchdog, "UPLINK_S", 1.5)
+    release = threading.Event()
+    monkeypatch.setattr(mqtt.Link, "_serve", lambda _: release.wait(60))
+    ends_by_itself(Running(configuration), configuration, "the uplink has stood still", release)
+
+
+def test_a_port_that_stays_stuck_ends_the_process_and_says_so_first(configuration, tmp_path, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(watchdog, "LINE_S", 1.5)
+    monkeypatch.setattr(watchdog, "LEFT_S", 1.5)
+    monkeypatch.setattr(agent, "LINES_STOP_S", 1.0)
+    release = threading.Event()
+    monkeypatch.setattr(Port, "read", lambda *_: release.wait(120) * b"")
+    monkeypatch.setattr("gateway.port._open", _not_exclusive)
+    with pty(tmp_path / "device"):
+        ends_by_itself(Running(configuration), configuration, "line bed-1 is stuck in its port", release)
+    assert "line bed-1" in {each.part for each in incidents(configuration)}
+
+
+def test_each_is_noticed_within_a_minute():
+    rounds = agent.COMMIT_S + watchdog.LOOK_S
+    assert max(watchdog.LINE_S, watchdog.UPLINK_S, watchdog.STALLED_S) + rounds <= 60
+    assert mqtt.DEAD_S + mqtt.HEALTH_S + mqtt.TICK_S <= 60
 
 
 STALL = """
