@@ -1,8 +1,10 @@
 """The comparison itself: it must see what is missing, doubled, changed or out of order."""
 
+import json
+
 import pytest
 
-from tests.e2e.compare import Said, compare
+from tests.e2e.compare import Said, compare, truth_of
 
 TRUTH = {"spo2": [Said(n / 3, f"{97 + n % 3}.0000") for n in range(30)]}
 
@@ -48,3 +50,22 @@ def test_missing_inside_a_gap():
 def test_what_must_be_seen(history):
     with pytest.raises(AssertionError):
         compare(TRUTH, history, began=1.0)
+
+
+def test_a_sample_late_in_its_line_has_its_own_time(tmp_path):
+    sent = [n * 7 % 101 for n in range(240)]
+    truth = tmp_path / "truth.jsonl"
+    with truth.open("w") as lines:
+        for at, first, end in ((0.0, 0, 60), (1.0, 60, 105), (7.0, 105, 165), (8.0, 165, 240)):
+            line = {"device": "bed-1", "ordinal": first, "time": at, "wave": "pleth", "samples": sent[first:end]}
+            lines.write(json.dumps(line) + "\n")
+
+    def wave(at, first, end):
+        return {"wall_ms": 1000.0, "offset_us": at * 1e6, "wave": "pleth", "samples": sent[first:end]}
+
+    found = compare(
+        truth_of(truth, "bed-1"),
+        [gap(None, 0), wave(0, 0, 50), gap(0.8, 2.4), wave(2.45, 100, 105), wave(7.05, 105, 240)],
+        began=1.0,
+    )
+    assert (found.samples, found.missing_samples) == (190, 50)

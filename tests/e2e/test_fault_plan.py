@@ -16,7 +16,7 @@ def test_a_long_plan_does_everything():
 
 @pytest.mark.e2e
 @pytest.mark.timeout(280)
-@pytest.mark.parametrize(("broker", "seed"), [("amqtt", 3)])
+@pytest.mark.parametrize(("broker", "seed"), [("amqtt", 3), ("mosquitto", 4)])
 def test_nothing_is_lost(tmp_path, broker, seed):
     found = run(tmp_path / "ward", broker, seed, steps=4)
     assert all(result.readings for result in found.values())
