@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tests.e2e.compare import Said, compare, truth_of
+from tests.e2e.ward import in_order
 
 TRUTH = {"spo2": [Said(n / 3, f"{97 + n % 3}.0000") for n in range(30)]}
 
@@ -69,3 +70,14 @@ def test_a_sample_late_in_its_line_has_its_own_time(tmp_path):
         began=1.0,
     )
     assert (found.samples, found.missing_samples) == (190, 50)
+
+
+def test_the_order_of_a_chain_is_that_of_its_sequence():
+    """Entry 1 ends at 909.9 + 0.8 ms, told as 909 and 1700 µs; entry 2 begins at 910.7 ms, told as 910."""
+
+    def line(chain, wall_ms, offset_us):
+        return {"origin": "o", "chain": chain, "wall_ms": wall_ms, "offset_us": offset_us}
+
+    first = [line("c:port:bed-1", 900, 5), line("c:port:bed-1", 909, 1700), line("c:port:bed-1", 910, 0)]
+    second = [line("c:sn:1", 905, 0), line("c:sn:1", 950, 0)]
+    assert in_order([*second, *first]) == [first[0], second[0], *first[1:], second[1]]
