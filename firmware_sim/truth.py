@@ -8,9 +8,9 @@ A reading, a stated absence, a few samples of a wave, and an alarm::
     {"device": "spo2-1", "ordinal": 0, "time": 7.000000, "alarm": "0012"}
 
 Readings of one device are numbered from 0 without a hole. Waves are numbered apart, by samples: the ordinal of a line
-is that of its first sample, its time that sample's time. Alarms are numbered apart too: a line stands where the alarm
-bits changed, as the frame has them, in hexadecimal; before the first line there was none. Times are seconds since the
-start of the scenario.
+is that of its first sample, its time that sample's time; the others follow at the device's rate, so a line ends where
+the samples pause. Alarms are numbered apart too: a line stands where the alarm bits changed, as the frame has them, in
+hexadecimal; before the first line there was none. Times are seconds since the start of the scenario.
 
 A line with ``"fault"`` (unreadable, dropped, changed, repeated or noise) comes from a frame that was damaged on
 purpose, or from one so soon behind it that a careful reader may still have been looking for the framing: a comparison
@@ -26,6 +26,7 @@ from dataclasses import dataclass, field
 from firmware_sim.devices.base import MICROSECONDS, Reading
 
 WAVE = "pleth"
+PAUSE_US = 100_000  # several times the period of any wave
 
 
 def seconds(time_us: int) -> str:
@@ -66,6 +67,7 @@ class TruthLog:
     alarms: int = 0
     _pending: list[int] = field(default_factory=list)
     _pending_us: int = 0
+    _newest_us: int = 0
     _pending_mark: Mark = NO_MARK
     _alarm_said: int = 0
     _alarm_whole: int = 0
@@ -79,8 +81,9 @@ class TruthLog:
         return line
 
     def wave(self, time_us: int, samples: tuple[int, ...], mark: Mark = NO_MARK) -> list[str]:
-        """Add samples; the ones before come out as a line if their mark is another."""
-        lines = self.flush() if mark != self._pending_mark else []
+        """Add samples; the ones before come out as a line if their mark is another, or if there was a pause."""
+        lines = self.flush() if mark != self._pending_mark or time_us - self._newest_us > PAUSE_US else []
+        self._newest_us = time_us
         if not self._pending:
             self._pending_us, self._pending_mark = time_us, mark
         self._pending += samples

@@ -7,6 +7,7 @@ and none twice, at the time at which the device sent it; what lies between two p
 import json
 from collections import defaultdict
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +25,24 @@ class Said:
 def truth_of(path: Path, device: str) -> dict[str, list[Said]]:
     """What a device sent, by signal; waves as "wave:<handle>"."""
     found: dict[str, list[Said]] = defaultdict(list)
+    waves: dict[str, list[tuple[float, list[int]]]] = defaultdict(list)
     with path.open() as lines:
         for line in lines:
             said = json.loads(line)
             if said["device"] != device or "alarm" in said:
                 continue
             if "samples" in said:
-                found[f"wave:{said['wave']}"] += [Said(said["time"], str(each)) for each in said["samples"]]
+                waves[f"wave:{said['wave']}"].append((said["time"], said["samples"]))
             else:
                 found[said["signal"]].append(Said(said["time"], _word(said.get("value"), said.get("absent"))))
-    return found
+    return {**found, **{wave: _timed(pieces) for wave, pieces in waves.items()}}
+
+
+def _timed(pieces: list[tuple[float, list[int]]]) -> list[Said]:
+    """Each sample with its time: a line has that of its first, and a pause can only be between two lines."""
+    steps = [(after - at) / len(samples) for (at, samples), (after, _) in pairwise(pieces)]
+    step = min(steps, default=0.0)
+    return [Said(at + n * step, str(each)) for at, samples in pieces for n, each in enumerate(samples)]
 
 
 def _word(value: Any, absent: str | None) -> str:

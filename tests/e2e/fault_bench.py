@@ -1,8 +1,9 @@
 """The fault bench: a ward of real processes, a seeded plan of failures, and every value held against the truth.
 
-`make fault` runs it; `make fault ARGS="--steps 100 --seed 5 --broker mosquitto"` makes it long. After every step both
-sides verify what they have; at the end everything that the devices sent must be in verified history, once and in
-order, or lie inside a signed gap.
+`make fault` runs it; `make fault ARGS="--steps 100 --seed 5 --broker mosquitto"` makes it long, `--kills-only` leaves
+nothing but kills -9. After every step both sides verify what they have, and what was committed when a process was
+killed must still be there; at the end everything that the devices sent must be in verified history, once and in order,
+or lie inside a signed gap.
 """
 
 import argparse
@@ -11,18 +12,30 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import nullcontext
 from pathlib import Path
 
-from tests.e2e.compare import Outcome, compare, truth_of
+from tests.e2e.committed import COLLECTOR, GATEWAY, Row, check_kept, committed
+from tests.e2e.compare import compare, truth_of
 from tests.e2e.plan import Step, make
 from tests.e2e.proxy import Mode, Proxy
+from tests.e2e.report import Down, Report
 from tests.e2e.ward import Ward
 
 
 class FaultyWard(Ward):
-    """A ward whose gateway reaches the broker over a line that can be broken."""
+    """A ward whose gateway reaches the broker over a line that can be broken, and that knows what was down."""
 
     proxy: Proxy
+
+    def __init__(self, folder: Path, broker: str, seed: int) -> None:
+        super().__init__(folder, broker, seed)
+        self.downs: list[Down] = []
+        self._stores = {
+            "gateway": (folder / "gateway" / "state" / "log.db", GATEWAY),
+            "collector": (self.collector_store, COLLECTOR),
+        }
+        self._committed: dict[str, dict[Row, bytes]] = {}
 
     def way_to(self, port: int) -> int:
         self.proxy = Proxy(port)
@@ -37,11 +50,14 @@ class FaultyWard(Ward):
         what, _, which = step.action.partition(" ")
         match what:
             case "kill" | "restart":
+                since = time.time()
                 if what == "kill":
                     self.kill(which)
                 else:
                     self.stop(which)
+                self.remember()
                 self.settle(step.lasts_s)
+                self.downs.append(Down(which, what == "kill", since, time.time()))
                 self.start_again(which)
             case "freeze":
                 process = self._processes[which]
@@ -55,6 +71,17 @@ class FaultyWard(Ward):
                 self.proxy.cut() if what == "refuse" else None
                 self.settle(step.lasts_s)
                 self.proxy.mode = Mode.PASS
+
+    def remember(self) -> None:
+        """What both stores have committed by now."""
+        self._committed = {name: committed(*store) for name, store in self._stores.items()}
+
+    def check_stores(self) -> None:
+        """Both sides verify, and have what they had."""
+        self.gateway("verify")
+        self.collector("verify")
+        for name, before in self._committed.items():
+            check_kept(name, before, committed(*self._stores[name]))
 
     def start_again(self, which: str) -> None:
         if which == "broker":
@@ -70,31 +97,30 @@ class FaultyWard(Ward):
             self.proxy.close()
 
 
-def run(folder: Path, broker: str, seed: int, steps: int, *, say=lambda _text: None) -> dict[str, Outcome]:
+def run(
+    folder: Path, broker: str, seed: int, steps: int, *, kills_only: bool = False, say=lambda _text: None
+) -> Report:
     """Run a plan and compare; raises what does not hold."""
     ward = FaultyWard(folder, broker, seed)
     done: Counter[str] = Counter()
     try:
         ward.start()
         ward.settle(2)
-        for number, step in enumerate(make(seed, steps), 1):
+        for number, step in enumerate(make(seed, steps, kills_only=kills_only), 1):
             say(f"step {number}: {step}")
             ward.settle(step.wait_s)
             ward.do(step)
             done[step.action] += 1
-            ward.gateway("verify")
-            ward.collector("verify")
+            ward.check_stores()
         ward.settle(3)
         ward.drain()
-        ward.gateway("verify")
-        ward.collector("verify")
+        ward.check_stores()
         history = ward.history()
         assert set(history) == set(ward.devices)
         found = {device: compare(truth_of(ward.truth, device), history[device]) for device in ward.devices}
     finally:
         ward.stop_all()
-    say(f"done: {dict(done)}")
-    return found
+    return Report(done, tuple(ward.downs), found)
 
 
 def main() -> int:
@@ -103,16 +129,23 @@ def main() -> int:
     options.add_argument("--seed", type=int, default=int(time.time()))
     options.add_argument("--steps", type=int, default=20)
     options.add_argument("--broker", choices=("amqtt", "mosquitto"), default="mosquitto")
+    options.add_argument("--kills-only", action="store_true", help="nothing but kills -9 of the three processes")
+    options.add_argument("--keep", type=Path, help="an empty folder to keep everything in")
     chosen = options.parse_args()
     print(f"seed {chosen.seed}, {chosen.steps} steps, {chosen.broker}", flush=True)
-    with tempfile.TemporaryDirectory(prefix="vitaledger-fault-") as folder:
+    kept = nullcontext(chosen.keep) if chosen.keep else tempfile.TemporaryDirectory(prefix="vitaledger-fault-")
+    with kept as folder:
         began = time.monotonic()
-        found = run(Path(folder) / "ward", chosen.broker, chosen.seed, chosen.steps, say=lambda t: print(t, flush=True))
-    for device, result in found.items():
-        print(
-            f"{device}: {result.readings} readings and {result.samples} wave samples in verified history; missing, "
-            f"each inside a signed gap: {result.missing_readings} and {result.missing_samples}; {len(result.gaps)} gaps"
+        report = run(
+            Path(folder) / "ward",
+            chosen.broker,
+            chosen.seed,
+            chosen.steps,
+            kills_only=chosen.kills_only,
+            say=lambda text: print(text, flush=True),
         )
+    for line in report.lines():
+        print(line)
     print(f"seed {chosen.seed}: everything holds after {time.monotonic() - began:.0f} s")
     return 0
 

@@ -16,6 +16,7 @@ ACTIONS = (
     ("refuse line", 2),
     ("swallow line", 2),
 )
+KILLS = ("kill broker", "kill collector", "kill gateway")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +31,10 @@ class Step:
         return f"after {self.wait_s:.1f} s {self.action}, for {self.lasts_s:.1f} s"
 
 
-def make(seed: int, steps: int, *, longest_s: float = 6.0) -> list[Step]:
-    """A plan of so many steps."""
+def make(seed: int, steps: int, *, kills_only: bool = False, longest_s: float = 6.0) -> list[Step]:
+    """A plan of so many steps; `kills_only`: nothing but kills, of each process as often as of the others."""
     random = Random(seed)
-    names = [name for name, weight in ACTIONS for _ in range(weight)]
+    names = list(KILLS) if kills_only else [name for name, weight in ACTIONS for _ in range(weight)]
     return [
         Step(round(random.uniform(0.5, 3.0), 1), random.choice(names), round(random.uniform(0.3, longest_s), 1))
         for _ in range(steps)

@@ -1,8 +1,11 @@
 """The comparison itself: it must see what is missing, doubled, changed or out of order."""
 
+import json
+
 import pytest
 
-from tests.e2e.compare import Said, compare
+from tests.e2e.compare import Said, compare, truth_of
+from tests.e2e.ward import in_order
 
 TRUTH = {"spo2": [Said(n / 3, f"{97 + n % 3}.0000") for n in range(30)]}
 
@@ -48,3 +51,33 @@ def test_missing_inside_a_gap():
 def test_what_must_be_seen(history):
     with pytest.raises(AssertionError):
         compare(TRUTH, history, began=1.0)
+
+
+def test_a_sample_late_in_its_line_has_its_own_time(tmp_path):
+    sent = [n * 7 % 101 for n in range(240)]
+    truth = tmp_path / "truth.jsonl"
+    with truth.open("w") as lines:
+        for at, first, end in ((0.0, 0, 60), (1.0, 60, 105), (7.0, 105, 165), (8.0, 165, 240)):
+            line = {"device": "bed-1", "ordinal": first, "time": at, "wave": "pleth", "samples": sent[first:end]}
+            lines.write(json.dumps(line) + "\n")
+
+    def wave(at, first, end):
+        return {"wall_ms": 1000.0, "offset_us": at * 1e6, "wave": "pleth", "samples": sent[first:end]}
+
+    found = compare(
+        truth_of(truth, "bed-1"),
+        [gap(None, 0), wave(0, 0, 50), gap(0.8, 2.4), wave(2.45, 100, 105), wave(7.05, 105, 240)],
+        began=1.0,
+    )
+    assert (found.samples, found.missing_samples) == (190, 50)
+
+
+def test_the_order_of_a_chain_is_that_of_its_sequence():
+    """Entry 1 ends at 909.9 + 0.8 ms, told as 909 and 1700 µs; entry 2 begins at 910.7 ms, told as 910."""
+
+    def line(chain, wall_ms, offset_us):
+        return {"origin": "o", "chain": chain, "wall_ms": wall_ms, "offset_us": offset_us}
+
+    first = [line("c:port:bed-1", 900, 5), line("c:port:bed-1", 909, 1700), line("c:port:bed-1", 910, 0)]
+    second = [line("c:sn:1", 905, 0), line("c:sn:1", 950, 0)]
+    assert in_order([*second, *first]) == [first[0], second[0], *first[1:], second[1]]

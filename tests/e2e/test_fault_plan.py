@@ -3,7 +3,7 @@
 import pytest
 
 from tests.e2e.fault_bench import run
-from tests.e2e.plan import ACTIONS, make
+from tests.e2e.plan import ACTIONS, KILLS, make
 
 
 def test_the_same_seed_gives_the_same_plan():
@@ -12,11 +12,12 @@ def test_the_same_seed_gives_the_same_plan():
 
 def test_a_long_plan_does_everything():
     assert {step.action for step in make(1, 500)} == {name for name, _ in ACTIONS}
+    assert {step.action for step in make(1, 50, kills_only=True)} == set(KILLS)
 
 
 @pytest.mark.e2e
 @pytest.mark.timeout(280)
-@pytest.mark.parametrize(("broker", "seed"), [("amqtt", 3)])
+@pytest.mark.parametrize(("broker", "seed"), [("amqtt", 3), ("mosquitto", 4)])
 def test_nothing_is_lost(tmp_path, broker, seed):
-    found = run(tmp_path / "ward", broker, seed, steps=4)
-    assert all(result.readings for result in found.values())
+    report = run(tmp_path / "ward", broker, seed, steps=4)
+    assert all(result.readings for result in report.outcomes.values())

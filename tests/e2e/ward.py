@@ -3,6 +3,7 @@
 import signal
 import socket
 import subprocess
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ class Ward(Stage):
             lines = json_lines(self.collector("history", device["chain"], "--json", "--waves"))
             found.setdefault(device["identity"]["port"], []).extend(line for line in lines if "wall_ms" in line)
         # a line that was cut before its device had told its serial number three times is on the port's own chain
-        return {port: sorted(lines, key=_when) for port, lines in found.items()}
+        return {port: in_order(lines) for port, lines in found.items()}
 
     def _listens(self) -> bool:
         with socket.socket() as probe:
@@ -74,8 +75,20 @@ class Ward(Stage):
         return False if not sealed else int(state["backlog"]) == 0
 
 
-def _when(line: dict[str, Any]) -> float:
-    return float(line["wall_ms"]) * 1000 + float(line["offset_us"])
+def in_order(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Several chains' rows by time; rows of one chain stay in the order of its sequence.
+
+    An entry's time is in whole milliseconds and a row's offset from it in microseconds: the last row of an entry can
+    seem to be up to a millisecond younger than the first of the next.
+    """
+    newest: dict[tuple[str, str], float] = {}
+    keyed = []
+    for line in lines:
+        chain = (line.get("carried") or line)["origin"], line["chain"]
+        at = float(line["wall_ms"]) * 1000 + float(line["offset_us"])
+        newest[chain] = max(at, newest.get(chain, at))
+        keyed.append((newest[chain], line))
+    return [line for _, line in sorted(keyed, key=itemgetter(0))]
 
 
 def output_of(*command: str) -> str:

@@ -1,7 +1,9 @@
 """The devices, bit for bit where a frame is published, and against small readers of their own."""
 
+import json
 import re
 from datetime import datetime
+from itertools import pairwise
 
 import pytest
 from sim_decoders import DECODERS, truth
@@ -14,6 +16,7 @@ from firmware_sim.devices.nonin import encode_frame2, encode_frame7, encode_pack
 from firmware_sim.emit import emit
 from firmware_sim.physiology import Desaturation, Patient, Profile
 from firmware_sim.scenario import MODELS, DeviceSpec, build
+from firmware_sim.station import Station
 
 SECOND = 1_000_000
 STEADY = Profile(pulse=72, spo2=97)
@@ -132,6 +135,22 @@ def test_contec_stops_without_a_heartbeat():
     assert emissions[-1].time_us == 18 * SECOND
     assert emissions[-1].data == bytes.fromhex("0d8080")
     assert len(emissions) == 601
+
+
+def test_samples_after_a_pause_have_a_truth_line_of_their_own():
+    """A Contec stops without a heartbeat and goes on when asked again, in the middle of a line of samples."""
+    station = Station(DeviceSpec("spo2-1", "contec"), 1)
+    station.advance(SECOND // 2)
+    station.receive(A1, SECOND // 2)
+    lines = station.advance(20 * SECOND).truth
+    station.receive(A1, 20 * SECOND)
+    lines += station.advance(22 * SECOND).truth + station.finish()
+    waves = [line for line in map(json.loads, lines) if "wave" in line]
+    assert sum(len(line["samples"]) for line in waves) == 600 + 120
+    for line, after in pairwise(waves):
+        assert after["ordinal"] == line["ordinal"] + len(line["samples"])
+        ends = line["time"] + len(line["samples"]) / 60
+        assert ends == pytest.approx(after["time"], abs=0.001) or (ends < 10.6 and after["time"] > 20)
 
 
 @pytest.mark.parametrize(
