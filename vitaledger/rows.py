@@ -68,7 +68,9 @@ def rows(opened: Opened) -> Iterator[Row]:
     began = opened.entry.clock.wall_ms * 1000
     found: list[Row] = []
     if opened.event is not None:
-        found.append(EventRow(began, event_kind(opened.event), describe(opened.event, opened.entry.clock), opened.event))
+        found.append(
+            EventRow(began, event_kind(opened.event), describe(opened.event, opened.entry.clock), opened.event)
+        )
     found.extend(
         WaveRow(began + block.first_us, began + block.last_us, block.handle, block.samples)
         for block in opened.waves or ()
