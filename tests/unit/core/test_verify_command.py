@@ -130,6 +130,20 @@ def test_a_changed_body(run, tmp_path):
     assert err.startswith(f"vitaledger: {name}: {BED_1} entry 3: part values: commitment expected ")
 
 
+def test_a_changed_table(run, tmp_path):
+    table = FILES["readings.csv"].replace(b",spo2,97,", b",spo2,79,", 1)
+    code, out, err = run(pack(tmp_path / "e.zip", {**FILES, "readings.csv": table}))
+    assert (code, out) == (1, "")
+    assert err.startswith("vitaledger: readings.csv: line 3 is not what the entries say: expected '2025-06-15T15:06:45")
+
+
+def test_a_changed_text(run, tmp_path):
+    text = FILES["certification.txt"].replace(b"2 to 4", b"2 to 5", 1)
+    code, out, err = run(pack(tmp_path / "e.zip", {**FILES, "certification.txt": text}))
+    assert (code, out) == (1, "")
+    assert err.startswith("vitaledger: certification.txt: line 13 is not what the entries say: expected ")
+
+
 def test_another_policy(run, tmp_path):
     other = tmp_path / "other"
     other.write_text(f"log {Ed25519Signer('h.example/ledger', bytes(32)).vkey}\nquorum none\n")
@@ -201,6 +215,16 @@ def test_a_file_too_many_and_one_too_few(run, tmp_path):
     )  # fmt: skip
     code, _, err = run(pack(tmp_path / "f.zip", {k: v for k, v in FILES.items() if k != MANIFEST}))
     assert (code, err) == (2, "vitaledger: manifest.json: missing from the evidence file\n")
+    code, _, err = run(pack(tmp_path / "g.zip", {k: v for k, v in FILES.items() if k != "readings.csv"}))
+    assert (code, err) == (2, "vitaledger: readings.csv: missing from the evidence file\n")
+
+
+def test_a_file_of_the_first_format(run, tmp_path):
+    core = {k: v for k, v in FILES.items() if not k.endswith((".csv", ".txt"))}
+    old = core[MANIFEST].replace(b'evidence": 2', b'evidence": 1').replace(b' "rendering": 1,\n', b"")
+    code, _, err = run(pack(tmp_path / "e.zip", {**core, MANIFEST: old}))
+    assert code == 2
+    assert "manifest.json: vitaledger-evidence 1; version 0.1.0 of this program knows 2: export it again" in err
 
 
 @pytest.mark.parametrize("name", ["x\x1b[2J", "é", "a\nb", "\x7f"])
