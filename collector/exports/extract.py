@@ -145,10 +145,10 @@ def _told(seen: Seen) -> Placed | Refused:
 
 
 def _remarks(told: tuple[Placed | Refused, ...]) -> Iterator[str]:
-    for kind, what in (("failed", "FAILED verification"), ("finding", "are findings")):
+    for kind, what in (("failed", "FAILED verification"), ("finding", "FINDINGS")):
         bad = [each for each in told if isinstance(each, Refused) and each.kind == kind]
         if bad:
-            yield f"{len(bad)} entries {what} and are told without a value; the first: {bad[0].reason}"
+            yield f"{what} and told without a value: {len(bad)} of {len(told)} entries; the first: {bad[0].reason}"
 
 
 def _identities(

@@ -11,9 +11,9 @@ NO_VALUE = Quality.INVALID | Quality.NOT_AVAILABLE  # with one of these a number
 
 
 def title_of(handle: str, code: int) -> str:
-    """A signal in words: by its MDC code, else as the device calls it."""
+    """A signal in words: by its MDC code, else as the device calls it; never blank."""
     sign = vitals.by_code(code)
-    return sign.title if sign else handle
+    return sign.title if sign else handle.strip() or f"code {code}"
 
 
 def taken_back(row: Row) -> str | None:

@@ -1,9 +1,11 @@
 """`vitaledger verify`: check an evidence file against a policy, with no network, and say in words what it proves."""
 
+import io
 import zipfile
 import zlib
 from collections import Counter
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 
 import click
@@ -44,8 +46,10 @@ def verify(file: Path, policy_file: Path) -> None:
     Exit 0: it holds. 1: verification failed. 2: malformed file or wrong use.
     """
     trusted = policy.parse(_read(policy_file))
-    found = evidence.verify(read_zip(file), trusted)
+    data = _read(file)
+    found = evidence.verify(read_zip(file, data), trusted)
     click.echo("\n".join(words(found, trusted)))
+    click.echo(f"SHA-256 of the file: {sha256(data).hexdigest()}")
 
 
 def _read(path: Path) -> bytes:
@@ -55,8 +59,8 @@ def _read(path: Path) -> bytes:
         raise MalformedError(f"{path}: cannot be read: {error.strerror}") from None
 
 
-def read_zip(path: Path) -> dict[str, bytes]:
-    """The files in an evidence file.
+def read_zip(path: Path, data: bytes | None = None) -> dict[str, bytes]:
+    """The files in an evidence file; `data` is what `path` holds, where that was read already.
 
     Raises:
         MalformedError: not a zip, damaged, a name twice, or larger than evidence can be.
@@ -64,7 +68,7 @@ def read_zip(path: Path) -> dict[str, bytes]:
     files: dict[str, bytes] = {}
     total = 0
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(path if data is None else io.BytesIO(data)) as archive:
             for info in archive.infolist():
                 total += info.file_size
                 if not (info.filename.isascii() and info.filename.isprintable()):

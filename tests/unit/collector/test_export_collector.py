@@ -6,10 +6,10 @@ import sqlite3
 import pytest
 
 from collector.export import export, pack
-from collector.history import Span, find_device
+from collector.history import Device, Span, find_device
 from collector.reader import Reader
 from collector.verified import VerifiedStore
-from tests.fault.ward import make_ward
+from tests.fault.ward import Gateway, Ward, make_ward
 from vitaledger import evidence, policy
 from vitaledger.cli.verify import read_zip
 from vitaledger.entry import PartType
@@ -74,3 +74,27 @@ def test_nothing_is_exported_over_an_entry_that_fails(ward, tmp_path):
 def test_an_empty_span_is_said(ward):
     with pytest.raises(MisuseError, match="no entry"):
         make(ward.path, ward.vkey, span=Span(from_us=0, to_us=1))
+
+
+def test_other_logs_of_the_same_device_are_named(tmp_path):
+    """The same serial number on two gateways and on two ports of one; a port of the same name elsewhere is no such."""
+    ward = Ward(tmp_path)
+    chains = (("m:sn:7", "nonin:port:bed-1"), ("m:sn:7@bed-2", "nonin:port:bed-1", "m:sn:70", "m:sn:7"))
+    for number, names in enumerate(chains):
+        gateway = Gateway(f"g{number + 1}", number)
+        ward.enroll(gateway)
+        gateway.state_heads()
+        for name in names:
+            gateway.identity(name)
+            gateway.readings(name)
+        gateway.state_heads()
+        ward.process([gateway.anchor(), *gateway.entries()])
+    ward.close()
+    g2 = ward.gateways[1].origin
+    with Reader.open(ward.path) as reader:
+        store = VerifiedStore(reader, ward.vkey)
+        device = find_device(store, "m:sn:7")
+        device = Device(device.label, device.chains[:1])
+        found = export(store, device, Span(), exported="", by="", program="").verified.claim
+    assert found.elsewhere == (f"{g2} m:sn:7", f"{g2} m:sn:7@bed-2")
+    assert make(ward.path, ward.vkey, "g2/nonin").verified.claim.elsewhere == ()

@@ -1,9 +1,9 @@
 """Exports out of the store: every form tells the same entries, and none a value that did not verify."""
 
-import io
 import shutil
 import sqlite3
 from base64 import b64decode
+from pathlib import Path
 
 import pytest
 from fhir.resources.R4B.bundle import Bundle
@@ -78,7 +78,7 @@ def readings_of(made):
 
 
 def unpack(data):
-    return read_zip(io.BytesIO(data))
+    return read_zip(Path("evidence.zip"), data)
 
 
 def test_every_form_tells_what_the_evidence_proves(ward):
@@ -150,7 +150,8 @@ def test_an_entry_that_failed_has_no_value_and_is_told(ward, changed, name):
     assert values_of(made) == proven[:10] + proven[15:]  # of five entries the third
     assert f"{CHAIN} entry 7: part ".encode() in made.data
     assert any(
-        remark.startswith("1 entries FAILED verification and are told without a value") for remark in made.remarks
+        remark.startswith("FAILED verification and told without a value: 1 of 5 entries; the first: ")
+        for remark in made.remarks
     )
 
 
@@ -176,7 +177,7 @@ def test_a_failed_entry_is_one_message_without_a_value(ward, changed):
 @pytest.mark.parametrize("name", ["fhir", "hl7", "csv"])
 def test_findings_are_told(ward, name):
     made = export(ward.path, ward.vkey, name, Span(), "bed-2")
-    assert any("are findings and are told without a value" in remark for remark in made.remarks)
+    assert any("FINDINGS and told without a value: " in remark for remark in made.remarks)
     assert b"finding" in made.data
 
 

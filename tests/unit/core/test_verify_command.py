@@ -3,6 +3,7 @@
 import contextlib
 import random
 import zipfile
+from hashlib import sha256
 
 import pytest
 from click.testing import CliRunner
@@ -72,8 +73,10 @@ def test_what_is_good(run, tmp_path):
     code, out, err = run(pack(tmp_path / "evidence.zip", FILES))
     assert (code, err) == (0, "")
     assert out.startswith(WORDS)
+    digest = sha256((tmp_path / "evidence.zip").read_bytes()).hexdigest()
     assert out == WORDS + CANNOT + "\n" + (
         "  that the provider shows everybody the same ledger: no witness's cosignature was asked for by the policy.\n"
+        f"SHA-256 of the file: {digest}\n"
     )
 
 
