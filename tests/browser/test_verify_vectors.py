@@ -1,4 +1,4 @@
-"""The modules of the browser against the project's vectors, and the public ones where they lie beside the repository."""
+"""The browser's modules against the project's vectors, and the public ones where they lie beside the repository."""
 
 import base64
 import json
@@ -8,7 +8,7 @@ import cbor2
 import pytest
 
 from tests.browser.verify_fixtures import b64, browser, harness
-from tests.unit.core.test_vectors import CORE, READERS, pair, plain
+from tests.unit.core.test_vectors import CORE, READERS, pair
 from tests.unit.tlog.test_vectors import FILES, SHARED, TLOG
 from vitaledger import cbor, checkpoint, policy, proof
 from vitaledger.errors import MalformedError, VerificationError
@@ -173,14 +173,15 @@ def test_cbor_items(page):
 def test_policies(page):
     log, witness = FILES["log"], FILES["witness"]
     good = FILES["policy"]
+    one, both = f"log {log}\n", f"log {log}\nwitness w {witness}\n"
+    none = "quorum none\n"
     texts = [
-        good, good + "# é\n", good.replace("\n", "\r\n"), good + good, good.replace(" ", "\t"), f"log {log}\n",
-        f"log {log}\nquorum none\n", f"log {log} http://x \xff\nquorum none\n", f"log {log}\nquorum w\n", "quorum none\n",
-        f"log {log}\nlog {log}\nquorum none\n", f"log {witness}\nquorum none\n", "log x\nquorum none\n", "\x00", "",
-        f"log {log}\nwitness w {witness}\ngroup g 1 w\nquorum g\n", f"log {log}\nwitness w {witness}\ngroup g 2 w\nquorum g\n",
-        f"log {log}\nwitness w {witness}\ngroup g all w w\nquorum g\n", f"log {log}\nwitness none {witness}\nquorum none\n",
-        f"log {log}\nwitness w {witness}\ngroup g any w\ngroup h any w\nquorum g\n", f"log {log}\nquorum none\nquorum none\n",
-        f"log {log[:-1]}A\nquorum none\n", f"log {log.replace('+', ' ', 1)}\nquorum none\n", f"frog {log}\nquorum none\n",
+        good, good + "# é\n", good.replace("\n", "\r\n"), good + good, good.replace(" ", "\t"), one, one + none,
+        f"log {log} http://x \xff\n{none}", one + "quorum w\n", none, one + one + none, f"log {witness}\n{none}",
+        "log x\n" + none, "\x00", "", both + "group g 1 w\nquorum g\n", both + "group g 2 w\nquorum g\n",
+        both + "group g all w w\nquorum g\n", f"{one}witness none {witness}\n{none}",
+        both + "group g any w\ngroup h any w\nquorum g\n", one + none + none, f"log {log[:-1]}A\n{none}",
+        f"log {log.replace('+', ' ', 1)}\n{none}", f"frog {log}\n{none}",
     ]  # fmt: skip
     cases = [text.encode("latin-1", "replace") for text in texts]
     rng = random.Random(49)
@@ -229,9 +230,7 @@ def test_a_log_with_an_ecdsa_key(page):
     from vitaledger.note import Note, Signature, written
 
     key = ec.derive_private_key(4711, ec.SECP256R1())
-    public = key.public_key().public_bytes(
-        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
+    public = key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     vkey = vkey_of("e.example/log", KeyType.ECDSA, public)
     head = checkpoint.encode_text(checkpoint.Checkpoint("e.example/log", 1, bytes(32)))
     notes = []
@@ -241,5 +240,3 @@ def test_a_log_with_an_ecdsa_key(page):
     data = [written(Note(head, (Signature(vkey.name, vkey.key_id, each),))) for each, _ in notes]
     found = page.evaluate("all => harness.opened(all)", [[str(vkey), b64(each)] for each in data])
     assert [each is None for each in found] == [good for _, good in notes]
-
-

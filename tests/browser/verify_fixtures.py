@@ -15,6 +15,7 @@ from vitaledger.errors import MalformedError, VerificationError
 
 STATIC = Path(__file__).parents[2] / "collector" / "web" / "static"
 SITE = "https://verify.test"
+BLANK = "<!doctype html><html lang=en><title>t</title><body></body></html>"
 HARNESS = Path(__file__).with_name("verify_harness.js")
 
 
@@ -47,7 +48,7 @@ def serve(route):
     """Answer from the folder of static files; there is no network."""
     path = urlsplit(route.request.url).path
     if path == "/":
-        route.fulfill(body="<!doctype html><title>t</title>", content_type="text/html")
+        route.fulfill(body=BLANK, content_type="text/html")
     elif path == "/harness.js":
         route.fulfill(body=HARNESS.read_text("utf-8"), content_type="text/javascript")
     elif (file := STATIC / path.removeprefix("/static/")).is_file():
@@ -63,6 +64,16 @@ def harness(found):
     page.goto(SITE)
     page.evaluate("async () => { window.harness = await import('/harness.js'); }")
     return page
+
+
+def serious(page):
+    """What an accessibility check finds that keeps people out."""
+    try:
+        from axe_core_python.sync_playwright import Axe
+    except ImportError:
+        missing("axe-core-python")
+    found = Axe().run(page)["violations"]
+    return [(each["id"], each["help"]) for each in found if each["impact"] in {"serious", "critical"}]
 
 
 def b64(data):

@@ -1,7 +1,4 @@
-"""Writes collector/web/static/verify/tables.js from the Python package: `python -m tests.browser.verify_tables`.
-
-A test compares, so that what the browser renders is what Python renders.
-"""
+"""What the browser needs of the Python package, as verify/tables.js: `make docs` writes it, a test compares."""
 
 import json
 from pathlib import Path
@@ -42,7 +39,3 @@ export const TEMPLATES = new Map([
 
 def _template(text: str) -> str:
     return text.replace("\\", "\\\\").replace("`", "\\`").replace("${", "\\${")
-
-
-if __name__ == "__main__":
-    TABLES.write_text(tables(), "utf-8")

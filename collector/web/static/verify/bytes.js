@@ -58,6 +58,9 @@ export function fromLatin1(text) {
 
 /** @param {Uint8Array} a @param {Uint8Array} b */
 export function same(a, b) {
+  if (a === b) {
+    return true;
+  }
   if (a.length !== b.length) {
     return false;
   }

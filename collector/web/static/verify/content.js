@@ -216,8 +216,11 @@ export function readingsOf(values) {
 
 /** A value as people read it: 345 with exponent -2 is "3.45". @param {number|bigint} value @param {number} exponent */
 export function scaled(value, exponent) {
+  if (exponent === 0) {
+    return String(value);
+  }
   const whole = BigInt(value);
-  if (exponent >= 0) {
+  if (exponent > 0) {
     return String(whole * 10n ** BigInt(exponent));
   }
   const digits = String(whole < 0n ? -whole : whole).padStart(1 - exponent, "0");

@@ -38,16 +38,21 @@ export const STEPS = /** @type {[string, string][]} */ ([
  *   afterMs: number|bigint|null, ledger: import("./note.js").SignedCheckpoint, withheld: number[],
  *   predecessors: string[]}} Verified times are ms since 1970 UTC by the collector's clock
  */
-/** @typedef {{step: (id: string, result: string) => void, progress: (id: string, done: number, of: number) => void}} Listener */
+/**
+ * @typedef {{step: (id: string, result: string) => void, skip: (id: string, result: string) => void,
+ *   progress: (id: string, done: number, of: number) => void}} Listener hears of steps that held, or had nothing to check
+ */
 /** @typedef {{index: number|bigint, stem: string, leaf: Uint8Array, hash: Uint8Array, body: Uint8Array,
  *   entry: import("./entry.js").Entry, parts: import("./entry.js").Part[], withheld: number[],
  *   opened: import("./opened.js").Opened|null, finding: string|null}} Shown */
+
+const SILENT = { step: () => {}, skip: () => {}, progress: () => {} };
 
 /**
  * @param {Map<string, Uint8Array>} files @param {import("./policy.js").Policy} policy @param {Listener} [listener]
  * @returns {Promise<Verified>} throws MalformedError or VerificationError, naming the file or the entry
  */
-export async function verifyEvidence(files, policy, listener = { step: () => {}, progress: () => {} }) {
+export async function verifyEvidence(files, policy, listener = SILENT) {
   return new Check(files, policy, listener).whole();
 }
 
@@ -79,8 +84,11 @@ class Check {
     }
     this.listener.step("gateway", `${head.origin}, size ${head.size}, signed by ${of.vkey.name}+${of.vkey.id}`);
     const quoted = await this.after(ledger);
-    this.listener.step("after", quoted ? `the head of size ${quoted.size} is; ` +
-      "an entry before the others quotes it, as is checked below" : "the file holds none: nothing says after which time");
+    if (quoted) {
+      this.listener.step("after", `the head of size ${quoted.size} is; that the first entry quotes it is checked below`);
+    } else {
+      this.listener.skip("after", "the file holds none: nothing says after which time the entries were sealed");
+    }
     const shown = this.take3();
     await this.leaves(shown, anchor.said.checkpoint, head);
     await this.parts(shown);

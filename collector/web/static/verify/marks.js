@@ -32,7 +32,11 @@ export const QUALITY = new Map([
 
 /** The words of the bits that are set, lowest first; `bit-N` for one without a word. @param {number|bigint} bits */
 export function qualityWords(bits) {
+  /** @type {string[]} */
   const words = [];
+  if (!bits) {
+    return words;
+  }
   for (let left = BigInt(bits), n = 0; left > 0n; left >>= 1n, n++) {
     if (left & 1n) {
       words.push(QUALITY.get(n) ?? `bit-${n}`);

@@ -1,34 +1,45 @@
 "use strict";
 /**
  * The verifiers of a transparency log's Merkle tree (RFC 6962 §2.1, RFC 9162 §2.1.3 and §2.1.4; `vitaledger/merkle.py`).
- * Indices and sizes may be numbers or bigints. A `Nodes` remembers the hashes of nodes: thousands of leaves of one tree
- * share most of their paths.
+ * Indices and sizes may be numbers or bigints. `Nodes` remembers hashes: thousands of leaves of one tree share most of
+ * their paths.
  */
 
 import { VerificationError } from "./errors.js";
-import { concat, latin1, same, sha256, short } from "./bytes.js";
+import { concat, same, sha256, short } from "./bytes.js";
 
 const HASH_SIZE = 32;
 const NODE = Uint8Array.of(1);
 
+/** The hashes of nodes that were computed before, by their place in the tree: the same two children, the same hash. */
 export class Nodes {
   constructor() {
-    /** @type {Map<string, Uint8Array>} */
+    /** @type {Map<number, {left: Uint8Array, right: Uint8Array, hash: Uint8Array}>} */
     this.known = new Map();
   }
 
-  /** SHA-256(01 ‖ left ‖ right). @param {Uint8Array} left @param {Uint8Array} right */
-  async hash(left, right) {
-    const pair = concat(NODE, left, right);
-    const key = latin1(pair);
-    const known = this.known.get(key);
-    if (known) {
-      return known;
-    }
-    const found = await sha256(pair);
-    this.known.set(key, found);
-    return found;
+  /**
+   * SHA-256(01 ‖ left ‖ right), and where it was computed before no promise of it.
+   * @param {number} level @param {bigint} index of the node on its level @param {Uint8Array} left
+   * @param {Uint8Array} right @returns {Uint8Array|Promise<Uint8Array>}
+   */
+  hash(level, index, left, right) {
+    const place = Number(index) * 64 + level;
+    const known = this.known.get(place);
+    return known && same(known.left, left) && same(known.right, right) ? known.hash : this.make(place, left, right);
   }
+
+  /** @param {number} place @param {Uint8Array} left @param {Uint8Array} right */
+  async make(place, left, right) {
+    const hash = await nodeHash(left, right);
+    this.known.set(place, { left, right, hash });
+    return hash;
+  }
+}
+
+/** @param {Uint8Array} left @param {Uint8Array} right */
+function nodeHash(left, right) {
+  return sha256(concat(NODE, left, right));
 }
 
 /** Whether [start, end) is a run of leaves that a tree can prove at once. @param {bigint} start @param {bigint} end */
@@ -67,22 +78,22 @@ export async function verifySubtreeInclusion(leaf, index, start, end, proof, roo
     throw new VerificationError(`${what}: expected an index inside`);
   }
   checkHashes(what, [leaf, ...proof]);
-  let [node, last, found] = [at - low, high - low - 1n, leaf];
+  let [node, last, found, level] = [at - low, high - low - 1n, leaf, 0];
   for (let step = 0; step < proof.length; step++) {
     if (last === 0n) {
       throw new VerificationError(`${what}: expected ${step} hashes in the proof, found ${proof.length}`);
     }
-    if (node & 1n || node === last) {
-      found = await nodes.hash(proof[step], found);
-      while (!(node & 1n)) {
-        node >>= 1n;
-        last >>= 1n;
-      }
-    } else {
-      found = await nodes.hash(found, proof[step]);
+    const right = node & 1n || node === last;
+    while (right && !(node & 1n)) {  // a node without a sibling moves up unchanged
+      node >>= 1n;
+      last >>= 1n;
+      level += 1;
     }
     node >>= 1n;
     last >>= 1n;
+    level += 1;
+    const made = right ? nodes.hash(level, node, proof[step], found) : nodes.hash(level, node, found, proof[step]);
+    found = made instanceof Uint8Array ? made : await made;
   }
   if (last) {
     throw new VerificationError(`${what}: expected more than ${proof.length} hashes in the proof`);
@@ -113,7 +124,6 @@ export async function verifyConsistency(size1, root1, size2, root2, proof) {
  */
 export async function verifySubtreeConsistency(start, end, subtreeRoot, size, treeRoot, proof) {
   const what = `consistency of [${start}, ${end}) with size ${size}`;
-  const nodes = new Nodes();
   const [low, high, whole] = [BigInt(start), BigInt(end), BigInt(size)];
   if (!isValidSubtree(low, high) || high > whole) {
     throw new VerificationError(`${what}: expected a valid subtree inside the tree`);
@@ -145,13 +155,13 @@ export async function verifySubtreeConsistency(start, end, subtreeRoot, size, tr
       throw new VerificationError(`${what}: expected fewer than ${proof.length} hashes in the proof`);
     }
     if (last & 1n || last === edge) {
-      old = first < last ? await nodes.hash(sibling, old) : old;
-      made = await nodes.hash(sibling, made);
+      old = first < last ? await nodeHash(sibling, old) : old;
+      made = await nodeHash(sibling, made);
       while (!(last & 1n)) {
         climb();
       }
     } else {
-      made = await nodes.hash(made, sibling);
+      made = await nodeHash(made, sibling);
     }
     climb();
   }

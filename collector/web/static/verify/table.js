@@ -15,6 +15,7 @@ import { LOINC, UCUM } from "./tables.js";
 export const COLUMNS = ["time", "kind", "signal", "value", "unit", "absence", "quality", "category", "mdc", "mdc_unit",
   "loinc", "provenance", "use", "check", "device_time", "since", "text", "entry", "index", "bound_ms"];
 const END_OF_CALENDAR_US = 253_402_300_800_000_000n;  // the year 10000
+let lastSecond = { second: 0, text: "1970-01-01T00:00:00" };  // rows of a second follow one another
 
 /** @typedef {{index: number|bigint, entry: import("./entry.js").Entry, opened: import("./opened.js").Opened|null}} Placed */
 /** @typedef {{at_us: number|bigint, kind: string} & Record<string, any>} Row cells as text, those not named empty */
@@ -47,9 +48,12 @@ export function utc(us) {
   if (us < 0 || us >= END_OF_CALENDAR_US) {
     return String(us);
   }
-  const micros = BigInt(us);
-  const seconds = new Date(Number(micros / 1_000_000n) * 1000).toISOString().slice(0, 19);
-  return `${seconds}.${String(micros % 1_000_000n).padStart(6, "0")}Z`;
+  const micro = typeof us === "number" ? us % 1e6 : Number(us % 1_000_000n);
+  const second = typeof us === "number" ? (us - micro) / 1e6 : Number(us / 1_000_000n);
+  if (second !== lastSecond.second) {
+    lastSecond = { second, text: new Date(second * 1000).toISOString().slice(0, 19) };
+  }
+  return `${lastSecond.text}.${String(micro).padStart(6, "0")}Z`;
 }
 
 /** @param {number|bigint} ms */
@@ -72,6 +76,17 @@ export function micros(ms, us) {
 function free(text) {
   const safe = /^[=+\-@]/.test(text) ? `'${text}` : text;
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+}
+
+/** How many rows an entry has. @param {Placed} placed */
+export function rowCount({ opened }) {
+  if (opened === null) {
+    return 1;
+  }
+  const readings = (opened.values?.series ?? []).reduce(
+    (/** @type {number} */ sum, /** @type {any} */ series) => sum + series.values.length, 0);
+  return readings + (opened.waves?.length ?? 0) + (opened.event ? 1 : 0) +
+    opened.withheld.filter((type) => type === 1 || type === 4).length;
 }
 
 /** @param {Placed} placed @returns {Row[]} */
@@ -109,12 +124,11 @@ function codes({ code, unit }) {
 function readingRows(wallMs, values) {
   const common = { kind: "reading", provenance: PROVENANCE.get(values.provenance), use: USE.get(values.use),
     check: CHECK.get(values.check) };
+  const cells = new Map(values.series.map((/** @type {any} */ series) => [series, { ...common, ...codes(series),
+    signal: free(series.handle), category: CATEGORY.get(series.category) }]));
   return readingsOf(values).map(({ series, n, at_us, value, absence, quality }) => ({
+    ...cells.get(series),
     at_us: micros(wallMs, at_us),
-    ...common,
-    signal: free(series.handle),
-    category: CATEGORY.get(series.category),
-    ...codes(series),
     value: value === null ? "" : scaled(value, series.exponent),
     absence: absence === null ? "" : ABSENCE.get(absence),
     quality: qualityWords(quality).join(" "),
