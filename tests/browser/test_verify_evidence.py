@@ -21,8 +21,8 @@ FILES = WORLD.files(2, 4)
 
 
 @pytest.fixture(scope="module")
-def page():
-    with browser() as found:
+def page(request):
+    with browser(request) as found:
         yield harness(found)
 
 

@@ -26,8 +26,8 @@ POLICY_FILE = {"name": "policy.txt", "mimeType": "text/plain", "buffer": POLICY_
 
 
 @pytest.fixture(scope="module")
-def chrome():
-    with browser() as found:
+def chrome(request):
+    with browser(request) as found:
         yield found
 
 

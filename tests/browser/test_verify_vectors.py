@@ -24,8 +24,8 @@ PUBLIC = {
 
 
 @pytest.fixture(scope="module")
-def page():
-    with browser() as found:
+def page(request):
+    with browser(request) as found:
         yield harness(found)
 
 

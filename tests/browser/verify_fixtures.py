@@ -5,9 +5,11 @@ import io
 import mimetypes
 import shutil
 import zipfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
+
+import pytest
 
 from tests.parts import missing
 from vitaledger import evidence
@@ -29,8 +31,11 @@ def chromium():
 
 
 @contextmanager
-def browser():
-    """A browser; what a page says on its console as an error is an error here."""
+def browser(request):
+    """A browser: that of the other browser tests where there is one, because one thread drives one Playwright only."""
+    with suppress(pytest.FixtureLookupError):
+        yield request.getfixturevalue("chromium")
+        return
     path = chromium()
     try:
         from playwright.sync_api import sync_playwright
