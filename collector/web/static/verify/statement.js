@@ -31,7 +31,13 @@ const STATEMENTS = [
   [7, "Finding", [["origin", ORIGIN], ["index", uint()], ["reason", REASON]]],
 ];
 const BARE = union(new Map(STATEMENTS.map(([tag, name, fields]) =>
-  [tag, record([["at_ms", uint()], ...fields], { tag, name })])), "statement");
+  [tag, record([["at_ms", uint()], ...fields], { tag, name, check: wrongStatement })])), "statement");
+
+/** @param {any} said */
+function wrongStatement(said) {
+  return said.type === "Loss" && said.first >= said.end
+    ? `a loss that ends at ${said.end} and begins at ${said.first}` : null;
+}
 
 /** A statement; its `type` is its name. @param {Uint8Array} leaf */
 export function decodeStatement(leaf) {
