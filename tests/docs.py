@@ -2,6 +2,7 @@
 
 docs/commands.md             what every command prints for --help
 docs/life-of-a-reading.md    the blocks below a line `<!-- example: NAME -->` (tests/life.py)
+collector/web/static/verify/tables.js   what the browser's check of evidence needs of the Python package
 """
 
 import contextlib
@@ -82,8 +83,10 @@ def example_names(page: str) -> set[str]:
 
 def main() -> None:
     """Write the pages."""
+    from tests.browser.verify_tables import TABLES, tables
     from tests.life import example
 
+    TABLES.write_text(tables(), "utf-8")
     (ROOT / "docs/commands.md").write_text(commands(), "utf-8")
     path = ROOT / "docs/life-of-a-reading.md"
     path.write_text(with_examples(path.read_text("utf-8"), example()), "utf-8")

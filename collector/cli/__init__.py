@@ -14,6 +14,7 @@ from collector.cli.export import export
 from collector.cli.history import history
 from collector.cli.service import broker, enroll, init, run
 from collector.cli.status import status
+from collector.cli.verifier import verifier
 from collector.cli.verify import verify
 from vitaledger import __version__
 from vitaledger.errors import VitaledgerError
@@ -44,6 +45,7 @@ for _command in (
     history,
     export,
     verify,
+    verifier,
     status,
     backup,
     restore,

@@ -1,0 +1,121 @@
+"use strict";
+/**
+ * "Verify here" on the history of a device: the browser fetches the evidence of what is shown, checks it, decodes it, and
+ * holds what the page drew against it. The page's element #view says what it drew (event `vitaledger:drawn`).
+ */
+
+import { verifyEvidence } from "./evidence.js";
+import { VerificationError } from "./errors.js";
+import { compareDrawn } from "./drawn.js";
+import { missingCrypto } from "./keys.js";
+import { timeText } from "./claims.js";
+import { StepList, claims, el, failure, policyBox } from "./ui.js";
+import { readZip } from "./zip.js";
+
+const BEFORE = /** @type {[string, string][]} */ ([["fetch", "The collector gives the evidence of what is shown"],
+  ["zip", "The file is a zip, whole and undamaged"]]);
+const AFTER = /** @type {[string, string][]} */ ([["drawn", "What the page drew is what these entries say"]]);
+
+/** Make the section. @param {HTMLElement} section @param {HTMLElement} view says what it drew */
+export async function mount(section, view) {
+  section.classList.add("verifier");
+  document.head.append(el("link", { rel: "stylesheet", href: new URL("verify.css", import.meta.url).href }));
+  section.append(el("h2", {}, "Verify here"), el("p", {},
+    "Your browser can check what this page shows by itself: it fetches the raw entries and the proofs, computes hashes and " +
+    "signatures, decodes the values and holds them against those drawn. The code for it comes from this collector, too: " +
+    "whoever does not trust the collector takes the evidence file and checks it with a verifier from elsewhere."));
+  const missing = await missingCrypto();
+  if (missing) {
+    section.append(el("p", { class: "banner bad", role: "alert" }, `It cannot be checked here. ${missing} Download the ` +
+      "evidence, and check it with the verifier's file or with vitaledger verify."));
+    return;
+  }
+  new Here(section, view);
+}
+
+class Here {
+  /** @param {HTMLElement} section @param {HTMLElement} view */
+  constructor(section, view) {
+    this.view = view;
+    /** @type {any} what is drawn */
+    this.model = null;
+    /** @type {import("./policy.js").Policy|null} */
+    this.policy = null;
+    this.busy = false;
+    this.button = el("button", { type: "button", class: "button", disabled: true, click: () => this.check() },
+      "Check in this browser");
+    this.result = el("div", {});
+    const box = el("div", {});
+    section.append(el("h3", {}, "Whom you trust"), el("p", {}, "A policy names the ledger's key. Take it from another " +
+      "source than this collector."), box, el("p", {}, this.button), this.result);
+    policyBox(box, (policy) => {
+      this.policy = policy;
+      this.enable();
+    });
+    view.addEventListener("vitaledger:drawn", (/** @type {any} */ event) => {
+      this.model = event.detail.model.done ? event.detail.model : this.model;
+      this.enable();
+    });
+  }
+
+  enable() {
+    this.button.disabled = this.busy || !this.model || !this.policy;
+  }
+
+  async check() {
+    const [model, policy] = [this.model, /** @type {import("./policy.js").Policy} */ (this.policy)];
+    const what = `${timeText(Math.round(model.from_us / 1000))} to ${timeText(Math.round(model.to_us / 1000))}`;
+    const banner = el("p", { class: "banner waiting", role: "status" }, `Checking ${what}…`);
+    const [told, list] = [el("div", {}), el("div", {})];
+    this.result.replaceChildren(banner, told, el("h3", {}, "What was checked"), list);
+    const steps = new StepList(list, BEFORE, AFTER);
+    this.busy = true;
+    this.enable();
+    try {
+      const began = performance.now();
+      const archive = await this.fetch(model);
+      steps.step("fetch", `${archive.length} bytes`);
+      const files = await readZip(archive, (done, of) => steps.progress("zip", done, of));
+      steps.step("zip", `${files.size} files`);
+      const proven = await verifyEvidence(files, policy, steps);
+      const found = compareDrawn(model, proven.run);
+      steps.step("drawn", `${found.values} values of ${found.signals} signals in ${found.cells} cells: count, lowest and ` +
+        `highest of each${found.beyond ? `; ${found.beyond} cells at the edge of these entries or newer than their ` +
+        "anchor were not compared" : ""}`);
+      banner.className = "banner good";
+      banner.textContent = `✓ VERIFIED in this browser, in ${((performance.now() - began) / 1000).toFixed(1)} s: ${what}`;
+      told.replaceChildren(...claims(proven, policy));
+    } catch (error) {
+      steps.fail(error);
+      banner.className = "banner bad";
+      banner.textContent = `✗ NOT VERIFIED in this browser: ${what}`;
+      told.replaceChildren(...failure(error, "What the page shows of this interval is not confirmed."));
+    }
+    this.busy = false;
+    this.enable();
+  }
+
+  /** @param {any} model @returns {Promise<Uint8Array>} */
+  async fetch(model) {
+    const iso = (/** @type {number} */ us) => encodeURIComponent(new Date(us / 1000).toISOString());
+    const path = `${this.view.dataset.path}/export/evidence?from=${iso(model.from_us)}&to=${iso(model.to_us)}`;
+    let answer;
+    try {
+      answer = await fetch(path);
+    } catch {
+      throw new VerificationError("the collector could not be reached");
+    }
+    if (!answer.ok) {
+      const type = answer.headers.get("content-type") ?? "";
+      const said = type.includes("json") ? (await answer.json()).wrong : type.includes("html") ? answer.statusText
+        : await answer.text();
+      throw new VerificationError(`the collector gives none: ${said}`);
+    }
+    return new Uint8Array(await answer.arrayBuffer());
+  }
+}
+
+const [section, view] = [document.getElementById("verify-here"), document.getElementById("view")];
+if (section && view) {
+  mount(section, view);
+}

@@ -1,0 +1,183 @@
+"""Verify here: what a page drew against what the proven entries say, in the browser that shows it."""
+
+import json
+
+import pytest
+
+from tests.browser.verify_fixtures import SITE, browser, serious, serve, zipped
+from tests.evidence_world import BED_1, BEGAN, POLICY_TEXT, World, content
+from vitaledger.entry import Kind, PartType
+from vitaledger.evidence import RAW_AND_WAVES
+from vitaledger.marks import Absence, Category, Check, Provenance, Quality, Use
+
+PAGE = """<!doctype html><html lang="en"><title>bed-1</title><body><main><h1>bed-1</h1>
+<div id="view" data-path="/devices/bed-1"></div><section id="verify-here" aria-label="Verify here"></section></main>
+<script type="module" src="/static/verify/page.js"></script></body></html>"""
+WIDTH = 2_000_000
+SPO2 = [(97, 98, 99, 96), (None, 95, 94, 93), (92, 91, 90, 89), (88, 87, 86, 85), (84, 83, 82, 81), (80, 79, 78, 77)]
+PI = [(310, 325, 300, 301)] * len(SPO2)
+QUALITY = {3: Quality.LOW_PERFUSION, 4: Quality.ARTEFACT | Quality.LOW_PERFUSION}  # by entry, of its second value
+LOW, ARTEFACT, OFF = 1, 4, 1 << (7 + Absence.SENSOR_OFF)
+
+
+def values(n):
+    times = ((0, 250_000, 500_000, 750_000),)
+    absences = content.runs([Absence.SENSOR_OFF if value is None else None for value in SPO2[n]])
+    quality = content.runs([Quality(0), QUALITY.get(n, Quality(0)), Quality(0), Quality(0)])
+    spo2 = content.Series("spo2", 150456, 262688, Category.MEASURED, 0, 0, SPO2[n], absences, quality)
+    pi = content.Series("pi", 150448, 262688, Category.MEASURED, -2, 0, PI[n], (), ())
+    context = content.Context(0, None, None)
+    made = content.Values(
+        "nonin", "1", Provenance.DEVICE_LIVE, Use.DEMO, Check.CHECKSUM, context, times, (spo2, pi), None
+    )
+    return content.VALUES.encode(made)
+
+
+WORLD = World(extra=[(BED_1, Kind.READINGS, [(PartType.VALUES, values(n))]) for n in range(len(SPO2))])
+EVIDENCE = zipped(WORLD.files(6, 11, withheld=RAW_AND_WAVES))
+# entries of the world are a second apart; the first of these is the 13th
+FIRST_US = (BEGAN + 13_000) * 1000
+
+
+def model():
+    """What a page draws of these entries, worked out by hand: cells of two seconds, two entries in each."""
+    assert FIRST_US % WIDTH == WIDTH // 2
+    at = FIRST_US // WIDTH
+    spo2 = {
+        at: {"n": 4, "lo": 96, "hi": 99, "marks": 0},
+        at + 1: {"n": 7, "lo": 89, "hi": 95, "marks": OFF},
+        at + 2: {"n": 7, "lo": 81, "hi": 88, "marks": LOW | ARTEFACT},
+        at + 3: {"n": 4, "lo": 77, "hi": 80, "marks": 0},
+    }
+    pi = {at + n: {"n": count, "lo": 3, "hi": 3.25, "marks": 0} for n, count in enumerate((4, 8, 8, 4))}
+    return {
+        "from_us": FIRST_US - 5_000_000, "to_us": FIRST_US + 20_000_000, "cell_us": WIDTH, "done": {},
+        "signals": {"spo2": spo2, "pi": pi},
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def chrome(request):
+    with browser(request) as found:
+        yield found
+
+
+@pytest.fixture
+def page(chrome):
+    made = chrome.new_page()
+    made.answer = {"body": EVIDENCE, "content_type": "application/zip"}
+    made.route("**/*", serve)
+    made.route("**/devices/bed-1", lambda route: route.fulfill(body=PAGE, content_type="text/html"))
+    made.route(
+        "**/export/evidence?*", lambda route: (made.asked.append(route.request.url), route.fulfill(**made.answer))
+    )
+    made.asked = []
+    made.goto(f"{SITE}/devices/bed-1")
+    yield made
+    made.close()
+
+
+def draw(page, drawn):
+    page.wait_for_selector("#policy-text")
+    page.evaluate(
+        """(text) => {
+            const model = JSON.parse(text);
+            const cells = (told) => ({ cells: new Map(Object.entries(told).map(([at, cell]) => [Number(at), cell])) });
+            model.signals = new Map(Object.entries(model.signals).map(([key, told]) => [key, cells(told)]));
+            document.getElementById('view').dispatchEvent(new CustomEvent('vitaledger:drawn', { detail: { model } }));
+        }""",
+        json.dumps(drawn),
+    )
+
+
+def check(page, drawn, text=POLICY_TEXT):
+    draw(page, drawn)
+    page.fill("#policy-text", text.decode())
+    page.click("text=Check in this browser")
+    page.wait_for_selector("#verify-here .banner.good, #verify-here .banner.bad")
+    return page.inner_text("#verify-here .banner")
+
+
+def test_what_was_drawn_is_what_the_entries_say(page):
+    assert "✓ VERIFIED in this browser" in check(page, model())
+    said = page.inner_text('[data-step="drawn"]')
+    # the first and the last cell begin before these entries or end behind them
+    assert "30 values of 2 signals in 4 cells" in said
+    assert "4 cells at the edge of these entries or newer than their anchor were not compared" in said
+    assert "from=2025-06-15T15%3A06%3A48" in page.asked[0]
+    assert serious(page) == []
+
+
+@pytest.mark.parametrize(
+    ("signal", "cell", "field", "value", "why"),
+    [
+        ("spo2", 1, "lo", 90, "the entries say 7 values from 89 to 95 with marks 1024, the page drew 7 values from 90"),
+        ("spo2", 1, "hi", 96, "the entries say 7 values from 89 to 95"),
+        ("spo2", 2, "n", 8, "the page drew 8 values from 81 to 88"),
+        ("spo2", 2, "marks", 1, "the entries say 7 values from 81 to 88 with marks 5"),
+        ("pi", 1, "lo", 2.99, "the page drew 8 values from 2.99 to 3.25"),
+    ],
+)
+def test_a_cell_that_was_drawn_otherwise(page, signal, cell, field, value, why):
+    drawn = model()
+    drawn["signals"][signal][FIRST_US // WIDTH + cell][field] = value
+    assert "✗ NOT VERIFIED" in check(page, drawn)
+    assert why in page.inner_text("#verify-here .why")
+    assert f"{signal}, 2025-06-15T15:06:5" in page.inner_text("#verify-here .why")
+    assert f"number {6 + 2 * cell - 1} of" in page.inner_text("#verify-here .which")
+    assert page.get_attribute('[data-step="table"]', "data-state") == "good"
+
+
+@pytest.mark.parametrize("signal", ["spo2", "more"])
+def test_a_cell_or_a_signal_left_out_or_added(page, signal):
+    drawn = model()
+    if signal == "more":
+        drawn["signals"]["more"] = {FIRST_US // WIDTH + 1: {"n": 1, "lo": 1, "hi": 1, "marks": 0}}
+    else:
+        del drawn["signals"]["spo2"][FIRST_US // WIDTH + 1]
+    check(page, drawn)
+    said = page.inner_text("#verify-here .why")
+    assert "the page drew nothing" in said if signal == "spo2" else "the entries say nothing" in said
+
+
+def test_evidence_that_does_not_hold(page):
+    files = WORLD.files(6, 11, withheld=RAW_AND_WAVES)
+    name = f"entries/{WORLD.gateway.where(BED_1, 8):012d}.body"
+    files[name] = files[name][:-1] + bytes([files[name][-1] ^ 1])
+    page.answer["body"] = zipped(files)
+    assert "✗ NOT VERIFIED" in check(page, model())
+    assert "nonin:port:bed-1 entry 8: part values: commitment expected" in page.inner_text("#verify-here .why")
+    assert page.get_attribute('[data-step="drawn"]', "data-state") == "waiting"
+
+
+def test_a_collector_that_gives_none_says_why(page):
+    why = "cannot be evidence: nonin:port:bed-1 entry 8: part values: commitment expected 12ab…, found 34cd…"
+    page.answer = {"status": 409, "body": json.dumps({"wrong": why}), "content_type": "application/json"}
+    assert "✗ NOT VERIFIED" in check(page, model())
+    assert why in page.inner_text("#verify-here .why")
+
+
+def test_it_waits_for_what_is_drawn_and_for_a_policy(page):
+    page.wait_for_selector("#policy-text")
+    button = page.get_by_text("Check in this browser")
+    assert button.is_disabled()
+    page.fill("#policy-text", POLICY_TEXT.decode())
+    page.wait_for_selector(".keys")
+    assert button.is_disabled()
+    draw(page, {**model(), "done": None})
+    assert button.is_disabled()
+    draw(page, model())
+    assert button.is_enabled()
+
+
+def test_over_plain_http_it_says_that_it_cannot(chrome):
+    page = chrome.new_page()
+    page.route("**/*", serve)
+    page.route("**/devices/bed-1", lambda route: route.fulfill(body=PAGE, content_type="text/html"))
+    page.goto("http://ward.test/devices/bed-1")
+    page.wait_for_selector("#verify-here .banner.bad")
+    said = page.inner_text("#verify-here .banner")
+    assert "It cannot be checked here" in said
+    assert "Download the evidence" in said
+    assert page.query_selector("#policy-text") is None
+    page.close()
