@@ -63,12 +63,12 @@ class Extract:
     @property
     def first(self) -> int:
         """Number of the first entry."""
-        return _seq(self.run[0])
+        return min(map(_seq, self.run))
 
     @property
     def last(self) -> int:
         """Number of the last entry."""
-        return _seq(self.run[-1])
+        return max(map(_seq, self.run))  # a finding whose number another entry holds stands behind all
 
     @cached_property
     def uses(self) -> list[Use]:

@@ -170,13 +170,13 @@ class _Bundle:
         """(number of the entry, URL, Observation)."""
         for told in self._told.run:
             if isinstance(told, Refused):
-                yield told.seq, self._url(f"entry {told.seq}"), self._refused(told)
+                yield told.seq, self._url(f"entry {told.seq} {told.index}"), self._refused(told)
                 continue
             opened = told.opened
             if opened is None:
                 continue
             if isinstance(opened.event, events.Gap | events.Silence):
-                yield told.entry.seq, self._url(f"entry {told.entry.seq}"), self._gap(told, opened.event)
+                yield told.entry.seq, self._url(f"gap {told.index}"), self._gap(told, opened.event)
             if opened.values is not None:
                 for name, resource in self._readings(told, opened.values):
                     yield told.entry.seq, self._url(name), resource

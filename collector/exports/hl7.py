@@ -88,7 +88,7 @@ class _Batch:
             body = list(self._refused(told) if isinstance(told, Refused) else self._entry(told))
             if body:
                 count += 1
-                yield self._head(told.seq if isinstance(told, Refused) else told.entry.seq)
+                yield self._head(count)
                 yield from body
         yield f"BTS|{count}"
         yield "FTS|1"
@@ -100,13 +100,14 @@ class _Batch:
             f"{told.ledger} at size {told.ledger_size}; proofs are in the evidence file of the same entries"
         )
 
-    def _head(self, seq: int) -> str:
-        control = f"{self._told.request.at_us // 1000}-{seq}"
+    def _head(self, number: int) -> str:
+        control = f"{self._told.request.at_us // 1000}-{number}"
         sent = rf"MSH|^~\&|{self._from}||||{self._made}||ORU^R01^ORU_R01|{control}|{_PROCESSING[self._use]}|2.6"
         return f"{sent}|||AL|NE||UNICODE UTF-8|||{_PROFILE}"
 
-    def _order(self, number: int, seq: int, start_us: int, end_us: int | None = None) -> str:
-        order = f"{seq}.{number}^{self._from}"
+    def _order(self, number: int, told: Placed | Refused, start_us: int, end_us: int | None = None) -> str:
+        entry = f"{told.seq}/{told.index}" if isinstance(told, Refused) else f"{told.index}"
+        order = f"{entry}.{number}^{self._from}"
         end = "" if end_us is None else f"|{_dtm(end_us)}"
         return f"OBR|{number}|{order}|{order}|{_OBSERVED}|||{_dtm(start_us)}{end}"
 
@@ -128,7 +129,7 @@ class _Batch:
         codes = {series.code for series in values.series if series.code}
         device = _OXIMETER if codes and codes <= _OXIMETRY else _MONITOR
         for order, (at_us, same) in enumerate(groupby(rows, key=lambda each: each[2].at_us), start=1):
-            yield self._order(order, placed.entry.seq, began + at_us)
+            yield self._order(order, placed, began + at_us)
             yield f"OBX|1||{device}|1.0.0.0|||||||X|||||||{self._device}"
             for n, (series, _, row, device_time) in enumerate(same, start=2):
                 at = f"1.0.0.{metrics[series.handle]}"
@@ -159,14 +160,14 @@ class _Batch:
         until = placed.entry.clock.wall_ms * 1000
         since = until if event.since is None else event.since.wall_ms * 1000
         reason = event.reason.label if isinstance(event, events.Gap) else "silence"
-        yield self._order(1, placed.entry.seq, since, until)
+        yield self._order(1, placed, since, until)
         told = f"OBX|1|ST|gap^gap in the record^{_LOCAL}|1.0.0.0|{escape(reason)}"
         yield f"{told}||||||R|||{_dtm(until)}||||{self._device}"
         yield from _notes([describe(event, placed.entry.clock)])
 
     def _refused(self, told: Refused) -> Iterator[str]:
         what = "entry that failed verification" if told.kind == "failed" else "entry that cannot be believed"
-        yield self._order(1, told.seq, told.at_us)
+        yield self._order(1, told, told.at_us)
         yield f"OBX|1|ST|{told.kind}^{what}^{_LOCAL}|1.0.0.0|||||||X|||{_dtm(told.at_us)}||||{self._device}"
         yield from _notes([f"{self._told.chain} entry {told.seq}: {told.reason}"])
 

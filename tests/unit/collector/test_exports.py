@@ -108,7 +108,7 @@ def test_a_demonstration_is_marked(ward, name):
     mark = {
         "evidence": None,
         "fhir": b'"code":"HTEST"',
-        "hl7": b"|ORU^R01^ORU_R01|1760000000000-5|T|2.6|",
+        "hl7": b"|ORU^R01^ORU_R01|1760000000000-1|T|2.6|",
         "csv": b",demo,",
     }
     if mark[name]:
@@ -169,7 +169,7 @@ def test_the_bundle_of_a_failed_entry_says_why_no_evidence_goes_along(ward, chan
 
 def test_a_failed_entry_is_one_message_without_a_value(ward, changed):
     found = messages_of(export(changed, ward.vkey, "hl7").data)
-    (message,) = [each for each in found if each[0][10].endswith("-7")]
+    (message,) = [each for each in found if each[1][3].startswith("7/")]
     (row,) = [each for each in message if each[0] == "OBX"]
     assert (row[3].split("^")[0], row[5], row[11]) == ("failed", "", "X")
 
@@ -179,6 +179,16 @@ def test_findings_are_told(ward, name):
     made = export(ward.path, ward.vkey, name, Span(), "bed-2")
     assert any("FINDINGS and told without a value: " in remark for remark in made.remarks)
     assert b"finding" in made.data
+
+
+def test_an_entry_whose_number_another_one_has_is_one_of_its_own(ward):
+    bundle = Bundle.model_validate_json(export(ward.path, ward.vkey, "fhir", Span(), "bed-2").data)
+    urls = [entry.fullUrl for entry in bundle.entry]
+    assert len(urls) == len(set(urls))
+    told = messages_of(export(ward.path, ward.vkey, "hl7", Span(), "bed-2").data)
+    assert len({message[0][10] for message in told}) == len(told)
+    orders = [message[1][3] for message in told]
+    assert len(orders) == len(set(orders))
 
 
 @pytest.mark.parametrize("name", FORMATS)
