@@ -70,7 +70,10 @@ class Away:
 
 @dataclass(frozen=True, slots=True)
 class Back:
-    """The return. Seconds are from the connection; MB of the collector by how much of the outage it has stored."""
+    """The return.
+
+    Seconds are from the start of the gateway's process. The collector's MB are by how much of the outage it has stored.
+    """
 
     backlog: int
     anchored_s: float
@@ -184,9 +187,10 @@ def _stay_away(ward: Ward, hours: float, seed: int) -> Away:
 def _come_back(ward: Ward, away: Away) -> Back:
     seen, gateway, collector = Witness(GATEWAY), Memory(), Memory()
     with _watching(seen, ward.broker_port):
+        seen.began = time.monotonic()
         ward.start_gateway()
         ward.start_devices()
-        ward.await_condition("the gateway connects", 60, lambda: seen.connected_at is not None)
+        ward.await_condition("the gateway connects", 60, lambda: seen.connected)
         pids = ward.pid("gateway"), ward.pid("collector")
         began, cpu = time.monotonic(), [cpu_s(pid) for pid in pids]
         while not seen.drained:

@@ -34,10 +34,14 @@ class Live:
 
 @dataclass(slots=True)
 class Witness:
-    """Everything is seen in paho's thread and read in another one, which may be a message behind."""
+    """Everything is seen in paho's thread and read in another one, which may be a message behind.
+
+    Seconds count from the start of the gateway's process, so that what this witness sees late makes them longer.
+    """
 
     gateway: str
-    connected_at: float | None = None
+    began: float = 0.0  # when the gateway's process was started
+    connected: bool = False
     backlog: int = 0  # entries when it connected
     witnessed: list[tuple[float, int]] = field(default_factory=list)  # (when, size)
     stored: list[tuple[float, tuple[messages.Range, ...]]] = field(default_factory=list)  # (wall s, what)
@@ -61,8 +65,8 @@ class Witness:
         now, leaf, payload = time.monotonic(), messages.parse_topic(message.topic)[1], message.payload
         if leaf == "up/status":
             said = messages.STATUS.decode(payload, leaf)
-            if said.online and self.connected_at is None:
-                self.connected_at, self.backlog = now, said.size
+            if said.online and not self.connected:
+                self.connected, self.backlog = True, said.size
         elif leaf == "up/checkpoint":
             head = parse_unverified(witness.parse_request(payload).checkpoint)[0]
             self._asked[sha256(payload).digest()] = head.size
@@ -90,15 +94,15 @@ class Witness:
     @property
     def drained(self) -> bool:
         """Whether everything that was there at the connection has a receipt."""
-        return bool(self.connected_at and self.custody and self.custody[-1][1] >= self.backlog)
+        return bool(self.connected and self.custody and self.custody[-1][1] >= self.backlog)
 
     def anchored_s(self) -> float:
-        """From the connection to the answer that a head of no less than everything sealed by then is witnessed."""
-        return next(at for at, size in self.witnessed if size >= self.backlog) - (self.connected_at or 0.0)
+        """Until the answer that a head of no less than everything sealed before the connection is witnessed."""
+        return next(at for at, size in self.witnessed if size >= self.backlog) - self.began
 
     def drain_s(self) -> float:
-        """From the connection to the receipt for everything that was there then."""
-        return next(at for at, size in self.custody if size >= self.backlog) - (self.connected_at or 0.0)
+        """Until the receipt for everything that was there at the connection."""
+        return next(at for at, size in self.custody if size >= self.backlog) - self.began
 
     def live_first(self) -> bool:
         """Whether the newest entries were stored first: in the first answer that had any, beyond a hole."""

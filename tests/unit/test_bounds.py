@@ -2,6 +2,7 @@
 
 import re
 import time
+import zipfile
 from importlib import import_module
 from pathlib import Path
 
@@ -24,10 +25,14 @@ from tests.unit.collector.model_gateway import Desk, Gateway, of
 from tests.unit.gateway.makers import drafts, instant, open_store
 from tests.unit.gateway.recorder_kit import Rig, at
 from tests.unit.gateway.test_agent import Running, configuration, entries  # noqa: F401  a fixture
-from vitaledger import events, messages, policy
+from vitaledger import events, fork, messages, policy, proof
+from vitaledger.authentic import AuthenticTiles
+from vitaledger.cli.verify import TABLE, read_zip
+from vitaledger.entry import _CHAINS_REMEMBERED, check_chain
 from vitaledger.errors import MalformedError
 from vitaledger.marks import MAX_PATTERNS, Direction, Quality
 from vitaledger.merkle import leaf_hash, root
+from vitaledger.tiles import MemoryTiles
 
 PAGE = docs.ROOT / "docs" / "bounds.md"
 ROWS = re.findall(
@@ -55,8 +60,13 @@ def test_no_bound_of_the_programs_is_missing():
         "gateway.verify.MAX_REMARKS",  # of what is printed
         "gateway.mqtt.MAX_DELAY_S",
         "collector.mqtt.MAX_BACKOFF_S",
+        "vitaledger.text.MAX_NUMBER",  # of a format's numbers
+        "vitaledger.tiles.MAX_LEVEL",
+        "vitaledger.events.MAX_NOTE",  # as in a statement
     }
-    for path in (*(docs.ROOT / "gateway").rglob("*.py"), *(docs.ROOT / "collector").rglob("*.py")):
+    for path in (
+        path for package in ("vitaledger", "gateway", "collector") for path in (docs.ROOT / package).rglob("*.py")
+    ):
         module = ".".join(path.relative_to(docs.ROOT).with_suffix("").parts)
         found = re.findall(r"^(?:\w+, )?(MAX_\w+)(?:, (MAX_\w+))? = ", path.read_text(), re.MULTILINE)
         for name in (each for pair in found for each in pair if each):
@@ -261,3 +271,39 @@ def test_patterns_of_quality_bits():
 def test_a_policy_file():
     with pytest.raises(MalformedError, match="at most"):
         policy.parse("#" * (policy.MAX_POLICY + 1))
+
+
+def test_files_from_outside():
+    with pytest.raises(MalformedError, match="proof: expected at most 262144 bytes"):
+        proof.parse(bytes(proof.MAX_PROOF_FILE + 1))
+    with pytest.raises(MalformedError, match="fork: expected at most 262144 bytes"):
+        fork.verify(bytes(fork.MAX_FILE + 1))
+
+
+@pytest.mark.parametrize(("name", "size"), [("leaf", 17), (TABLE, 33), ("leaf", 16)])
+def test_a_zip_from_outside(tmp_path, monkeypatch, name, size):
+    for bound, value in (("MAX_FILE", 16), ("MAX_TABLE", 32), ("MAX_TOTAL", 40)):
+        monkeypatch.setattr(import_module("vitaledger.cli.verify"), bound, value)
+    with zipfile.ZipFile(tmp_path / "e.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for n in range(3 if size <= 16 else 1):  # three of 16 are too much together
+            archive.writestr(name + str(n) * (size <= 16), bytes(size))
+    unpacked = []
+    monkeypatch.setattr(zipfile.ZipFile, "read", lambda _, info: unpacked.append(info.filename) or b"")
+    with pytest.raises(MalformedError, match="larger than evidence can be"):
+        read_zip(tmp_path / "e.zip")
+    assert len(unpacked) == (2 if size <= 16 else 0)
+
+
+def test_checked_tiles(monkeypatch):
+    monkeypatch.setattr("vitaledger.authentic._KEPT", 2)
+    log = MemoryTiles(leaf_hash(b"%d" % n) for n in range(6 * 256))
+    tiles = AuthenticTiles(log, 6 * 256, log.root())
+    for index in (*range(0, 6 * 256, 100), 5):
+        assert tiles.leaf_hash(index) == leaf_hash(b"%d" % index)
+        assert len(tiles._checked) <= 2
+
+
+def test_names_that_a_gateway_makes_up():
+    for n in range(3 * _CHAINS_REMEMBERED):
+        assert check_chain(f"nonin:port:bed-{n}") is None
+    assert check_chain.cache_info().currsize <= _CHAINS_REMEMBERED
