@@ -10,10 +10,14 @@ import argparse
 import signal
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from tests.e2e.committed import COLLECTOR, GATEWAY, Row, check_kept, committed
 from tests.e2e.compare import compare, truth_of
@@ -21,6 +25,40 @@ from tests.e2e.plan import Step, make
 from tests.e2e.proxy import Mode, Proxy
 from tests.e2e.report import Down, Report
 from tests.e2e.ward import Ward
+from vitaledger.cli.stage import StageError
+
+STALL_S = 3.0
+
+
+class StalledError(Exception):
+    """The whole machine stood still: devices and kernel lost what no program could have read. Try again."""
+
+
+class Pulse:
+    """Notices while the block runs for how long at most this machine gave no time to anybody."""
+
+    def __init__(self) -> None:
+        self.longest = 0.0
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="pulse", daemon=True)
+
+    def _beat(self) -> None:
+        last = time.monotonic()
+        while not self._over.wait(0.1):
+            now = time.monotonic()
+            self.longest, last = max(self.longest, now - last), now
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._thread.join()
+        if isinstance(error, AssertionError | StageError) and self.longest > STALL_S:
+            raise StalledError(f"this machine stood still for {self.longest:.1f} s: {error}") from error
 
 
 class FaultyWard(Ward):
@@ -98,15 +136,26 @@ class FaultyWard(Ward):
 
 
 def run(
-    folder: Path, broker: str, seed: int, steps: int, *, kills_only: bool = False, say=lambda _text: None
+    folder: Path,
+    broker: str,
+    seed: int,
+    steps: int,
+    *,
+    kills_only: bool = False,
+    say: Callable[[str], object] = lambda _text: None,
 ) -> Report:
-    """Run a plan and compare; raises what does not hold."""
-    ward = FaultyWard(folder, broker, seed)
+    """Run a plan and compare; raises what does not hold, and StalledError where that may be the machine's doing."""
+    with Pulse():
+        return _run(FaultyWard(folder, broker, seed), make(seed, steps, kills_only=kills_only), say)
+
+
+def _run(ward: FaultyWard, plan: Sequence[Step], say: Callable[[str], object]) -> Report:
     done: Counter[str] = Counter()
     try:
         ward.start()
+        ward.await_condition("the devices are heard", 60, lambda: ward.truth.exists() and ward.truth.stat().st_size > 0)
         ward.settle(2)
-        for number, step in enumerate(make(seed, steps, kills_only=kills_only), 1):
+        for number, step in enumerate(plan, 1):
             say(f"step {number}: {step}")
             ward.settle(step.wait_s)
             ward.do(step)
