@@ -6,8 +6,10 @@ was copied once stays one that was copied.
 
 from dataclasses import dataclass
 
-from collector.reader import LogRow, Reader, SuccessionRow
+from collector import restored
+from collector.reader import LEDGER, LogRow, Reader, SuccessionRow
 from vitaledger import fork, statement, succession
+from vitaledger.checkpoint import parse_unverified
 from vitaledger.errors import VitaledgerError
 from vitaledger.statement import Loss
 
@@ -35,6 +37,27 @@ def alarms(reader: Reader) -> list[Alarm]:
         if said is not None and said.origin in by_origin:
             text = f"entries [{said.first}, {said.end}) are lost: {said.reason} (statement {index})"
             found.append(Alarm(by_origin[said.origin].gateway, said.origin, text))
+    return found
+
+
+def ledger_alarms(reader: Reader) -> list[str]:
+    """What there is to know of the provider ledger itself: that it was restored, and what was signed twice."""
+    found = []
+    for said in restored.lineage(reader):
+        left = succession.parse_unverified(said.note).size
+        size = parse_unverified(said.old_checkpoint)[0].size
+        found.append(
+            f"{said.old_origin} was restored from an old copy of {left} statements, a head of {size} was shown: "
+            f"{said.new_origin} goes on in its place"
+        )
+    for row in reader.forks(LEDGER):
+        shown = fork.verify(row.evidence)
+        sizes = " and ".join(map(str, shown.sizes))
+        text = f"{shown.origin} forked: signed heads of {sizes} statements contradict each other"
+        found.append(f"{text} (`forks export {row.id}`)")
+    if halted := reader.halted():
+        text = f"this store was restored from an old copy, as gateway {halted[0].gateway} has shown"
+        found.append(f"{text}: it signs no more, and `run` goes on as the next ledger")
     return found
 
 

@@ -6,9 +6,10 @@
 The copy is of one moment: SQLite writes it out of one read transaction, beside which the collector goes on. It is made
 under another name, made durable, verified as a whole, and then linked to its name, which must be free.
 
-`restore` puts a copy into a state directory in which there is nothing but, at most, the ledger's key. **A restored
-collector has forgotten what came after the copy.** Gateways that have a newer receipt show it, and it goes on as the
-ledger's successor; it never signs the old ledger again. Restore only where the newer store is lost.
+`restore` puts a copy into a state directory in which there is nothing but, at most, the ledger's key: that of a ledger
+that goes on in the place of another into the directory of its number. **A restored collector has forgotten what came
+after the copy.** Gateways show the newest head of the ledger that they have; where the copy does not contain it, the
+collector never signs that ledger again and goes on as the next. Restore only where the newer store is lost.
 """
 
 import os
@@ -20,11 +21,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from collector import keys
 from collector.config import Config
 from collector.reader import Reader
+from collector.store import Store
 from collector.verify import Progress, Report, verify_store
+from vitaledger import succession
 from vitaledger.errors import MisuseError, VerificationError
+from vitaledger.keys import parse_vkey
 
 KEY_SUFFIX = ".key"
 
@@ -36,6 +42,11 @@ class Copied:
     path: Path
     report: Report
     key: Path | None
+
+    @property
+    def key_place(self) -> Path:
+        """Where a restored store expects its key."""
+        return self.path.with_name(keys.FILE_NAME)
 
 
 def backup(config: Config, target: Path, vkey: str, *, with_key: bool, progress: Progress | None = None) -> Copied:
@@ -74,22 +85,27 @@ def restore(config: Config, source: Path, vkey: str | None, *, progress: Progres
         MisuseError: the directory is not empty, or the copy is of another provider or key; nothing was changed.
         VerificationError: the copy does not hold; nothing was changed.
     """
-    state = config.state_dir
-    found = sorted(each.name for each in state.iterdir()) if state.is_dir() else []
-    if set(found) - {keys.FILE_NAME}:
-        raise MisuseError(f"{state} is not empty ({', '.join(found[:5])}): nothing was changed")
     with Reader.open(source) as reader:
         provider, said = reader.provider(), reader.ledger_vkey()
     if provider != config.provider:
         raise MisuseError(f"{source} is of {provider}, the configuration of {config.provider}: nothing was changed")
+    config = replace(config, generation=succession.generation(parse_vkey(said).name)[1])
+    state = config.state_dir
+    kept = {config.key_path, *config.key_path.parents}
+    found = sorted(each.name for each in state.rglob("*") if each not in kept)
+    if found:
+        raise MisuseError(f"{state} is not empty ({', '.join(found[:5])}): nothing was changed")
     key = _beside(source)
     own = next((each for each in (config.key_path, key) if each.is_file()), None)
     pinned = vkey or (said if own is None else str(keys.load(own, config.ledger_origin).vkey))
     if pinned != said:
         raise MisuseError(f"{source} is of the key {said}, expected {pinned}: nothing was changed")
-    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for directory in (state, config.ledger_dir):
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _draft(config.store_path) as draft, _refused(config.store_path):
         shutil.copyfile(source, draft)
+        with Store.open(draft) as store:  # brings a copy of an older version up
+            store.checkpoint_file()
         _sync(draft)
         report = _verified(draft, pinned, progress)
         if own == key:

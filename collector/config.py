@@ -13,6 +13,7 @@
 A key that nobody knows is an error that names the nearest known one: a misspelt option never falls back to a default.
 """
 
+import re
 import tomllib
 from difflib import get_close_matches
 from pathlib import Path
@@ -26,6 +27,7 @@ from vitaledger.errors import MisuseError
 from vitaledger.messages import ledger_origin
 
 FILE_NAME = "collector.toml"
+_NUMBER = re.compile(r"[1-9][0-9]{0,5}")
 Port = Annotated[int, Meta(ge=0, le=65_535)]
 
 
@@ -56,7 +58,11 @@ class LedgerOptions(Struct, frozen=True, kw_only=True):
 
 
 class Config(Struct, frozen=True, kw_only=True):
-    """The whole file. `base` is the directory that relative paths start from; it is not read from the file."""
+    """The whole file.
+
+    Not read from it: `base`, the directory that relative paths start from, and `generation`, the number of the ledger
+    that goes on; its store and key are in a directory of that number below the state, those of the first in it.
+    """
 
     provider: Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[a-z0-9][a-z0-9.-]*$")]
     state: str = "state"
@@ -64,6 +70,7 @@ class Config(Struct, frozen=True, kw_only=True):
     http: Http = Http()
     ledger: LedgerOptions = LedgerOptions()
     base: Path = Path()
+    generation: int = 1
 
     def path(self, name: str) -> Path:
         """A path that the file names."""
@@ -75,28 +82,48 @@ class Config(Struct, frozen=True, kw_only=True):
         return self.path(self.state)
 
     @property
+    def ledger_dir(self) -> Path:
+        """Where the store and the key of the ledger are."""
+        return self.state_dir if self.generation == 1 else self.state_dir / str(self.generation)
+
+    @property
     def store_path(self) -> Path:
         """The store's file."""
-        return self.state_dir / reader.FILE_NAME
+        return self.ledger_dir / reader.FILE_NAME
 
     @property
     def key_path(self) -> Path:
         """The ledger's key file."""
-        return self.state_dir / keys.FILE_NAME
+        return self.ledger_dir / keys.FILE_NAME
 
     @property
     def ledger_origin(self) -> str:
         """The ledger's origin, which is also its key's name."""
-        return ledger_origin(self.provider)
+        return ledger_origin(self.provider, self.generation)
 
 
 def load(path: Path) -> Config:
-    """Read a configuration file; MisuseError says what is wrong with it and where."""
+    """Read a configuration file, for the ledger that goes on; MisuseError says what is wrong with it and where."""
     try:
         data = path.read_bytes()
     except OSError as error:
         raise MisuseError(f"{path}: cannot read the configuration: {error.strerror}") from error
-    return parse(data, path)
+    return newest(parse(data, path))
+
+
+def newest(config: Config) -> Config:
+    """The configuration of the ledger that goes on: the highest number that has a store."""
+    found = config.state_dir.iterdir() if config.state_dir.is_dir() else ()
+    numbers = [int(path.name) for path in found if _NUMBER.fullmatch(path.name) and (path / reader.FILE_NAME).is_file()]
+    return msgspec.structs.replace(config, generation=max(numbers, default=1))
+
+
+def choose(config: Config, number: int) -> Config:
+    """The configuration of one ledger by its number; MisuseError where there is none of that number."""
+    found = msgspec.structs.replace(config, generation=number)
+    if not found.store_path.is_file():
+        raise MisuseError(f"{found.store_path}: there is no ledger number {number}; the newest is {config.generation}")
+    return found
 
 
 def parse(data: bytes, path: Path) -> Config:
@@ -118,7 +145,9 @@ def parse(data: bytes, path: Path) -> Config:
 
 
 def _check_keys(found: dict[str, Any], of: type[Struct], where: str) -> None:
-    fields = {field.name: field.type for field in msgspec.structs.fields(of) if field.name != "base"}
+    fields = {
+        field.name: field.type for field in msgspec.structs.fields(of) if field.name not in {"base", "generation"}
+    }
     for key, value in found.items():
         if key not in fields:
             near = get_close_matches(key, fields, 1, 0)

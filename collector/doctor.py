@@ -14,6 +14,7 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 from collector import clock, config, keys
+from collector.alarms import ledger_alarms
 from collector.config import Config
 from collector.mqtt import CLIENT_ID
 from collector.reader import Reader
@@ -137,6 +138,11 @@ def _store(report: Report, found: Config, reader: Reader, vkey: str | None) -> N
     if head.size and root_from_tiles(reader.tile_reader(0, head.size), head.size) != head.root:
         raise VerificationError(f"the root of the {head.size} stored statements is not the signed one")
     report.ok("store", f"{head.size} statements under a checkpoint that holds")
+    for text in ledger_alarms(reader):
+        if reader.halted():
+            report.warn("ledger", text, "see docs/copies.md")
+        else:
+            report.ok("ledger", text)
 
 
 def _gateways(report: Report, reader: Reader, gateways: list[str]) -> None:

@@ -12,11 +12,11 @@ while and repeats the step without it, so that nothing from one gateway stops an
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 
-from collector import receipts, successions
+from collector import receipts, shown, successions
 from collector.inbox import Message
 from collector.ledger import Ledger
 from collector.mirror import Mirror, plain
@@ -75,8 +75,12 @@ class _Turn:
 class Step:
     """The one writer of the store in this process. Belongs to one thread."""
 
-    def __init__(self, store: Store, signer: Ed25519Signer) -> None:
+    def __init__(self, store: Store, signer: Ed25519Signer, lineage: Sequence[bytes] = ()) -> None:
+        """`lineage`: the notes that lead from the first ledger to this one; gateways that lack them are told."""
         self._store = store
+        self._key = signer.vkey
+        self._lineage = tuple(lineage)[-messages.MAX_LEDGERS :]
+        self.halted = False
         self.ledger = Ledger(store, signer)
         self.counts = Counts()
         self.culprit: str | None = None
@@ -95,14 +99,20 @@ class Step:
         """Neither take from this gateway nor move its log on for a minute."""
         self._aside[gateway] = now_ms + SET_ASIDE_MS
 
-    def process(self, batch: Iterable[Message], now_ms: int) -> list[Publish]:
+    def process(self, batch: Sequence[Message], now_ms: int) -> list[Publish]:
         """Run one step; the answers, in the order in which they are to be published.
 
         Raises whatever failed; nothing of the step is then stored, and `culprit` names the gateway, if it was one.
+        Where a gateway shows that this store was restored from an old copy, nothing of the batch is worked on and no
+        step is run again; `halted` is then True.
         """
+        self.culprit = None
+        if not self.halted:
+            self._look_for_newer_heads(batch, now_ms)
+        if self.halted:
+            return []
         self._aside = {gateway: until for gateway, until in self._aside.items() if until > now_ms}
         taken = [message for message in batch if message.gateway not in self._aside]
-        self.culprit = None
         for _ in range(MAX_REPEATS):
             if self._stale:
                 self.reload()
@@ -120,6 +130,27 @@ class Step:
                 _log.error("ALARM: %s", alarm)
             return self._publishes(turn)
         raise LostSwapError(f"the ledger's head was taken away {MAX_REPEATS} times in a row")
+
+    def _look_for_newer_heads(self, batch: Iterable[Message], now_ms: int) -> None:
+        """Before anything is signed: does a gateway show that this store is an old copy?"""
+        found: dict[Message, str] = {}
+        for message in batch:
+            if message.topic != "up/ledger":
+                continue
+            try:
+                wrong = shown.contradiction(self._store, self._key, message.payload)
+            except MalformedError:
+                continue  # refused further on
+            if wrong is not None:
+                found[message] = wrong.text
+        if not found:
+            return
+        with self._store.transaction():
+            for message in found:
+                self._store.halt(now_ms, message.gateway, message.payload)
+        for message, text in found.items():
+            _log.error("ALARM: this store was restored from an old copy: gateway %s shows %s", message.gateway, text)
+        self.halted = True
 
     def reload(self) -> None:
         """Forget what was in mind and take up the store as it stands."""
@@ -167,6 +198,8 @@ class Step:
                 self._presence(message, turn)
             case "up/health":
                 self._presence(message, turn)
+            case "up/ledger":
+                self._tell_ledger(message, turn)
             case _:
                 self._succession(message, turn)
 
@@ -254,6 +287,17 @@ class Step:
             return
         status, health = (message.payload, None) if is_status else (None, message.payload)
         self._store.set_presence(message.gateway, turn.now_ms, status, health)
+
+    def _tell_ledger(self, message: Message, turn: _Turn) -> None:
+        """Name this ledger to a gateway that does not know yet that it goes on in the place of another."""
+        try:
+            knows = shown.led_to(message.payload, str(self._key))
+        except MalformedError as error:
+            self._refused(message, turn, BAD_REQUEST, str(error))
+            return
+        if self._lineage and not knows:
+            payload = messages.LEDGER_NOTES.encode(self._lineage)
+            turn.answers.append(Publish(message.gateway, "down/ledger", payload))
 
     def _own(self, gateway: str, origin: str) -> Mirror | None:
         """The mirror of an origin, where it is this gateway's."""

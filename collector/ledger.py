@@ -8,13 +8,13 @@ fails, `ledger.load()` forgets what it had in mind. Two processes cannot fork th
 (size, root), and whoever started from an older head gets `LostSwapError`, loads and repeats.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from collector.reader import LEDGER, LedgerHead
+from collector.reader import LEDGER, Halted, LedgerHead
 from vitaledger import merkle, statement
 from vitaledger.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
-from vitaledger.errors import VerificationError
+from vitaledger.errors import MisuseError, VerificationError
 from vitaledger.keys import Ed25519Signer, verifier_of
 from vitaledger.merkle import TileReader, leaf_hash
 from vitaledger.statement import Statement
@@ -26,6 +26,10 @@ class LedgerStore(Protocol):
 
     def ledger_head(self) -> LedgerHead:
         """The head as it stands."""
+        ...
+
+    def halted(self) -> Sequence[Halted]:
+        """What shows that the store was restored from an old copy."""
         ...
 
     def swap_head(self, last: LedgerHead, new: LedgerHead) -> None:
@@ -51,6 +55,16 @@ class LedgerStore(Protocol):
     def tile_reader(self, log: int, size: int) -> TileReader:
         """The tree of the first `size` leaves."""
         ...
+
+
+class HaltedError(MisuseError):
+    """This ledger was restored from an old copy: it is never signed on, its successor goes on."""
+
+    def __init__(self, origin: str, halted: Sequence[Halted]) -> None:
+        super().__init__(
+            f"{origin}: gateway {halted[0].gateway} has shown that this store was restored from an old copy. It signs "
+            "no more; `run` goes on as the next ledger"
+        )
 
 
 def empty_head(signer: Ed25519Signer) -> LedgerHead:
@@ -80,7 +94,9 @@ class Ledger:
 
         Raises:
             VerificationError: the stored head is not ours or not the root of the stored tree: it is never signed on.
+            HaltedError: a head was signed that the store does not contain.
         """
+        self._must_not_be_halted()
         head = self._store.ledger_head()
         signed = open_checkpoint(head.checkpoint, [verifier_of(self._signer.vkey)]).checkpoint
         if (signed.origin, signed.size, signed.root) != (self.origin, head.size, head.root):
@@ -112,8 +128,10 @@ class Ledger:
 
         Raises:
             LostSwapError: another process wrote a newer head.
+            HaltedError: a head was signed that the store does not contain.
             VerificationError: a stored row is not what was appended.
         """
+        self._must_not_be_halted()
         first, end = self.head.size, self.next_index
         builder = self._builder.copy()
         rows = self._store.statements(first, end)
@@ -127,6 +145,10 @@ class Ledger:
         self._store.swap_head(self.head, new)
         self.head, self._builder, self._pending = new, builder, 0
         return bool(rows)
+
+    def _must_not_be_halted(self) -> None:
+        if halted := self._store.halted():
+            raise HaltedError(self.origin, halted)
 
     def tiles(self) -> TileReader:
         """The tree under `head`, for proofs."""

@@ -20,6 +20,7 @@ from collector.reader import LogRow, Reader
 from vitaledger import __version__, statement
 from vitaledger.errors import MalformedError
 from vitaledger.messages import HEALTH, STATUS, Health
+from vitaledger.succession import generation
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 MAX_ORIGINS = 1000
@@ -77,6 +78,8 @@ class Metrics(Collector):
         reader = self._of.reader
         with reader.snapshot():
             yield _gauge("ledger_size", "Statements in the provider ledger.", reader.ledger_head().size)
+            number = generation(reader.ledger_vkey().partition("+")[0])[1]
+            yield _gauge("ledger_number", "Which ledger of this provider: each above 1 followed a restore.", number)
             logs = reader.logs()
             yield _gauge("logs", "Gateway logs that are enrolled.", len(logs))
             yield from self._logs(logs[:MAX_ORIGINS])

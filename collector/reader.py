@@ -17,7 +17,7 @@ from vitaledger import merkle
 from vitaledger.errors import MisuseError, VerificationError
 from vitaledger.merkle import HASH_SIZE, TILE_WIDTH, TileReader, leaf_hash
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 FILE_NAME = "collector.sqlite"
 LEDGER = 0  # the number of the provider ledger among the logs
 MAX_LOG = 1 << 40  # how many entries a gateway's log can have here: row id = log * 2^40 + index
@@ -107,6 +107,15 @@ class SuccessionRow:
     note: bytes
     state: str
     statement: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Halted:
+    """What a gateway showed (an up/ledger message) that this store does not contain: it is an old copy."""
+
+    at_ms: int
+    gateway: str
+    shown: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,6 +369,12 @@ class Reader:
         """Every succession that a gateway asked for."""
         query = "SELECT id, at_ms, log, origin, vkey, note, state, statement FROM successions ORDER BY id"
         return [SuccessionRow(*row) for row in self._db.execute(query)]
+
+    def halted(self) -> list[Halted]:
+        """What shows that this store was restored from an old copy, and signs no more; empty where nothing does."""
+        if int(self.meta("schema") or b"0") < 4:
+            return []  # of an older version: it is brought up when it is opened for writing
+        return [Halted(*row) for row in self._db.execute("SELECT at_ms, gateway, shown FROM halted ORDER BY id")]
 
     def losses(self) -> list[int]:
         """The statements that state a loss."""

@@ -91,3 +91,7 @@ CREATE INDEX carried_by_chain ON carried (chain, origin, seq);
 
 -- schema 3: what an interval holds beside what bisection finds, without reading the whole micro-chain
 CREATE INDEX positions_by_time ON positions (chain, wall_ms);
+
+-- schema 4: a collector that was restored
+-- What gateways showed of this ledger that this store does not contain: it is an old copy, and signs no more
+CREATE TABLE halted (id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, gateway TEXT NOT NULL, shown BLOB NOT NULL);

@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Callable
 from functools import partial
 
+from collector import restored
 from collector.config import Config
 from collector.enrolment import enroll, init, open_ledger
 from collector.inbox import Inbox
@@ -21,6 +22,7 @@ from collector.ingest import Message, Publish, Step
 from collector.metrics import Metrics, Sources
 from collector.mqtt import Link
 from collector.reader import Reader
+from collector.store import Store
 from collector.watchdog import Watchdog, notify
 from collector.web.app import Health, create_app
 from collector.web.server import Server
@@ -31,6 +33,8 @@ _log = logging.getLogger(__name__)
 PORT_FILE = "http-port"
 STALLED_S = 30.0
 IDLE_S = 1.0
+SETTLE_S = 1.0
+_STILL_AT_IT = "WATCHDOG=1\nEXTEND_TIMEOUT_USEC=60000000"  # copying a large store takes longer than a start may
 LOOK_S = 0.5
 STOP_S = 15.0  # more than a step takes on a slow disk
 
@@ -53,7 +57,7 @@ class Worker:
         self._observe = observe
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self.run, name="ingest", daemon=True)
-        self.came_round = time.monotonic()
+        self.came_round = self._began = time.monotonic()
         self.stepped: float | None = None
 
     @property
@@ -95,7 +99,8 @@ class Worker:
     def _take(self) -> list[Message]:
         if self._step.more:
             return self._inbox.take(0.0, 0.0)
-        due = 0.0 if self.stepped is None else self.stepped + self._step_s
+        # what gateways retain comes first: it may show that this store is an old copy, before anything is signed
+        due = self._began + SETTLE_S if self.stepped is None else self.stepped + self._step_s
         return self._inbox.take(due, IDLE_S)
 
     def _process(self, batch: list[Message]) -> None:
@@ -134,8 +139,29 @@ def run(config: Config, *, ready: Callable[[int], None] | None = None, stop: thr
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
+    while True:
+        config = _in_good_standing(config)
+        code = _serve(config, ready, stop)
+        if code is not None:
+            return code
+        ready = None
+
+
+def _in_good_standing(config: Config) -> Config:
+    """The ledger that may be signed on: the next one, begun now, where this one was found to be an old copy."""
+    with Store.open(config.store_path) as store:
+        if not store.halted():
+            return config
+    _log.error("ALARM: %s was restored from an old copy and is never signed on again", config.ledger_origin)
+    begun = restored.begin(config, os.urandom, _now_ms(), partial(notify, _STILL_AT_IT))
+    _log.error("ALARM: this collector goes on as %s, in %s", begun.ledger_origin, begun.ledger_dir)
+    return begun
+
+
+def _serve(config: Config, ready: Callable[[int], None] | None, stop: threading.Event) -> int | None:
+    """Run on one ledger: the exit code, or None where it was found to be an old copy."""
     store, signer = open_ledger(config)
-    step = Step(store, signer)
+    step = Step(store, signer, [each.note for each in restored.lineage(store)])
     inbox = Inbox(time.monotonic)
     link = Link(config, inbox)
     reader = Reader.open(config.store_path)
@@ -153,9 +179,10 @@ def run(config: Config, *, ready: Callable[[int], None] | None = None, stop: thr
         worker, link, web=lambda: server.alive, clock=time.monotonic, feed=partial(notify, "WATCHDOG=1")
     )
     trouble = None
-    while trouble is None and not stop.wait(LOOK_S):
+    while trouble is None and not step.halted and not stop.wait(LOOK_S):
         trouble = watchdog.look()
-    notify("STOPPING=1")
+    if not step.halted:
+        notify("STOPPING=1")
     if trouble is not None:
         _log.critical("%s: this process ends, to be started again", trouble)
     link.stop()
@@ -168,6 +195,8 @@ def run(config: Config, *, ready: Callable[[int], None] | None = None, stop: thr
     server.stop()
     reader.close()
     store.close()
+    if step.halted and trouble is None and not stop.is_set():
+        return None
     return 0 if trouble is None else 1
 
 

@@ -250,6 +250,14 @@ class Store(Reader):
             (row.at_ms, row.log, row.origin, row.vkey, row.note, row.state, row.statement),
         )
 
+    def checkpoint_file(self) -> None:
+        """Bring everything from the write-ahead log into the file itself, and leave no other file beside it."""
+        self._db.execute("PRAGMA journal_mode = DELETE")
+
+    def halt(self, at_ms: int, gateway: str, shown: bytes) -> None:
+        """Record what shows that this ledger must not be signed on."""
+        self._db.execute("INSERT INTO halted (at_ms, gateway, shown) VALUES (?, ?, ?)", (at_ms, gateway, shown))
+
     def add_loss(self, log: int, statement: int, first: int, end: int) -> None:
         """Record which statement states the loss of [first, end)."""
         row = (statement, log, first, end - 1)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from gateway.ledgers import Ledgers
 from gateway.receipts import VerifiedReceipt
 
 
@@ -51,4 +52,21 @@ class Succeeded:
     note: bytes
 
 
-Action = Publish | SaveReceipt | Alarm | Fork | Succeeded
+@dataclass(frozen=True, slots=True)
+class SaveLedgers:
+    """Keep which provider ledgers are believed.
+
+    Whoever fails to sets `Uplink.ledgers` and `Uplink.custody` back to these; the collector's notes come again.
+    """
+
+    ledgers: Ledgers
+    before: Ledgers
+    custody: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShowLedger:
+    """Publish up/ledger anew: the collector has to see which head of its ledger is known here."""
+
+
+Action = Publish | SaveReceipt | Alarm | Fork | Succeeded | SaveLedgers | ShowLedger

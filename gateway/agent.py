@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from functools import partial
 from importlib.metadata import version
 
-from gateway import generations, keys, last_words, schema, service
+from gateway import generations, keys, last_words, ledgers, schema, service
 from gateway.actions import Fork
 from gateway.carry import Carry, Predecessor
 from gateway.chains import Chains
@@ -42,13 +42,14 @@ from gateway.mqtt import Link
 from gateway.placement import Subject
 from gateway.port import Port, is_there
 from gateway.reader import Reader
+from gateway.receipts import VerifiedReceipt
 from gateway.recorder import Limits
 from gateway.salvage import Salvaged, Wired, salvage
 from gateway.store import DraftError, Store
 from gateway.throttle import Throttle
 from gateway.uplink import Progress, Uplink
 from gateway.watchdog import Watchdog
-from vitaledger import events, succession
+from vitaledger import events, proof, succession
 from vitaledger.entry import GATEWAY_CHAIN, Kind, parse_leaf
 from vitaledger.errors import MisuseError, VitaledgerError
 from vitaledger.keys import Ed25519Signer, verifier_of
@@ -98,7 +99,8 @@ def _predecessor(first: Config, here: Config) -> Iterator[Predecessor | None]:
         yield None
         return
     with Reader.open(before.state) as old:
-        yield Predecessor(old, verifier_of(keys.load(before.key, before.origin).vkey))
+        key = verifier_of(keys.load(before.key, before.origin).vkey)
+        yield Predecessor(old, key, ledgers.load(first))
 
 
 class _Wiring:
@@ -187,27 +189,33 @@ class Agent:
             )
             for wiring in wirings
         ]
+        believed = ledgers.load(first)
+        ledgers.save(first, believed)
+        newest = reader.newest_receipt()
+        self._in_custody = newest is not None and believed.covers(newest.proof)
         uplink = Uplink(
             config.origin,
             verifier_of(signer.vkey),
-            config.ledger_verifier,
+            believed,
             reader,
-            custody=store.custody,
-            ledger=store.newest_ledger(),
+            custody=store.custody if self._in_custody else 0,
+            ledger=store.newest_ledger() if self._in_custody else None,
             anchor_s=config.mqtt.anchor_every_s,
             first_id=random.SystemRandom().randrange(1, 2**40),
             notes=generations.notes(first, config),
+            ledger_note=None if newest is None else proof.parse(newest.proof).checkpoint,
         )
         self._link = Link(
             config.mqtt,
             config.gateway,
             uplink,
-            save=lambda receipt: store.add_receipt(receipt, self._clock.now().wall_ms),
+            save=self._save_receipt,
             alarm=self._alarm,
             status=self._status,
             health=self._health,
             prepare=self._prepare,
             succeeded=self._succeeded,
+            save_ledgers=self._save_ledgers,
         )
         self._watchdog = Watchdog(
             self._lines,
@@ -363,7 +371,8 @@ class Agent:
             if now >= prune_at:
                 prune_at = now + PRUNE_S
                 before_ms = self._clock.now().wall_ms - round(self._config.record.retention_days * _DAY_MS)
-                self._store.prune(self._store.custody, before_ms)
+                if self._in_custody:
+                    self._store.prune(self._store.custody, before_ms)
             if (failure := self._watchdog.came_round()) is not None:
                 logger.critical("%s: this process ends, to be started again", failure)
                 return failure
@@ -413,6 +422,15 @@ class Agent:
 
     def _prepare(self, fork: Fork) -> generations.Offer:
         return generations.prepare(self._first, self._config, self._reader, fork.last, fork.least, os.urandom)
+
+    def _save_receipt(self, receipt: VerifiedReceipt) -> None:
+        if self._store.add_receipt(receipt, self._clock.now().wall_ms):
+            self._in_custody = True
+
+    def _save_ledgers(self, believed: ledgers.Ledgers) -> None:
+        """What the ledger before had custody of, its collector may have lost: nothing is cleared under its receipts."""
+        self._in_custody = False
+        ledgers.save(self._first, believed)
 
     def _succeeded(self, note: bytes) -> None:
         number = succession.generation(succession.parse_unverified(note).new_origin)[1]

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from gateway import recovery
 from gateway.draft import Draft, Instant
+from gateway.ledgers import Ledgers
 from gateway.outbox import sound_body
 from gateway.reader import Rows
 from vitaledger import events
@@ -33,10 +34,13 @@ _log = logging.getLogger(__name__)
 
 
 class Predecessor:
-    """The log that could not go on, open for reading. `key` verifies its checkpoints and bears its origin's name."""
+    """The log that could not go on, open for reading.
 
-    def __init__(self, rows: Rows, key: Verifier) -> None:
-        self._rows, self._key = rows, key
+    `key` verifies its checkpoints and bears its origin's name; only receipts of the newest of `ledgers` count.
+    """
+
+    def __init__(self, rows: Rows, key: Verifier, ledgers: Ledgers) -> None:
+        self._rows, self._key, self._ledgers = rows, key, ledgers
 
     def succeeds(self) -> events.Succeeds:
         """The first event of the successor's log. MisuseError where the old log is empty."""
@@ -57,17 +61,18 @@ class Predecessor:
 
     def carry(self, new: Rows, now: Callable[[], Instant]) -> "Carry":
         """What the successor's log, which `new` reads, lacks of this one."""
-        return Carry(self._rows, self._key.name, new, now)
+        receipt = self._rows.newest_receipt()
+        first = receipt.size if receipt is not None and self._ledgers.covers(receipt.proof) else 0
+        return Carry(self._rows, self._key.name, first, new, now)
 
 
 class Carry:
     """What is still to be carried over from `old` into the log that `new` reads. Belongs to one thread."""
 
-    def __init__(self, old: Rows, origin: str, new: Rows, now: Callable[[], Instant]) -> None:
-        receipt = old.newest_receipt()
+    def __init__(self, old: Rows, origin: str, first: int, new: Rows, now: Callable[[], Instant]) -> None:
         self._old, self._origin, self._now = old, origin, now
         self._end = old.size
-        self._next = max(receipt.size if receipt else 0, _carried(new, origin))
+        self._next = max(first, _carried(new, origin))
 
     @property
     def left(self) -> int:

@@ -68,7 +68,7 @@ def before(first: Config, here: Config) -> Config | None:
     """The log that `here` succeeds; None for the first."""
     if here.generation == 1:
         return None
-    said = succession.parse_unverified(_read(here.state / NOTE))
+    said = succession.parse_unverified(read_file(here.state / NOTE))
     return of(first, succession.generation(said.old_origin)[1])
 
 
@@ -76,7 +76,7 @@ def notes(first: Config, here: Config) -> list[bytes]:
     """The notes that lead from the first log to this one, in order."""
     found: list[bytes] = []
     while (earlier := before(first, here)) is not None:
-        found.insert(0, _read(here.state / NOTE))
+        found.insert(0, read_file(here.state / NOTE))
         here = earlier
     return found
 
@@ -95,7 +95,7 @@ def prepare(
     while number in taken and not _is_candidate(taken[number], here.origin):
         number += 1
     directory = first.state / str(number)
-    note = _read(directory / NOTE) if number in taken and (directory / NOTE).is_file() else None
+    note = read_file(directory / NOTE) if number in taken and (directory / NOTE).is_file() else None
     return Offer(note or _make(directory, number, first, signer, log, random), _contradiction(signer, log, last))
 
 
@@ -112,7 +112,7 @@ def _make(
     key = keys.load(path, origin) if path.is_file() else keys.create(path, origin, random(32))
     said = succession.Succession(signer.name, head.size, head.root, str(key.vkey))
     note = succession.sign_succession(said, signer)
-    _write(directory / NOTE, note)
+    write_file(directory / NOTE, note)
     _sync(first.state)
     return note
 
@@ -134,7 +134,7 @@ def _is_candidate(path: Path, origin: str) -> bool:
         return False
     if not (path / NOTE).is_file():
         return True  # a kill came between its key and its note
-    return succession.parse_unverified(_read(path / NOTE)).old_origin == origin
+    return succession.parse_unverified(read_file(path / NOTE)).old_origin == origin
 
 
 def _directories(config: Config) -> list[tuple[int, Path]]:
@@ -146,7 +146,7 @@ def _directories(config: Config) -> list[tuple[int, Path]]:
 
 def mark_carried(config: Config) -> None:
     """Everything was carried over and is durable."""
-    _write(config.state / CARRIED, b"")
+    write_file(config.state / CARRIED, b"")
 
 
 def is_carried(config: Config) -> bool:
@@ -154,14 +154,16 @@ def is_carried(config: Config) -> bool:
     return config.generation == 1 or (config.state / CARRIED).exists()
 
 
-def _read(path: Path) -> bytes:
+def read_file(path: Path) -> bytes:
+    """The bytes of a file; MisuseError where it cannot be read."""
     try:
         return path.read_bytes()
     except OSError as error:
         raise MisuseError(f"{path}: cannot be read: {error.strerror}") from error
 
 
-def _write(path: Path, data: bytes) -> None:
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file, whole or not at all; durable when this returns."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     with draft.open("wb") as file:
         file.write(data)

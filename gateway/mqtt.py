@@ -25,9 +25,10 @@ from typing import Any
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 
-from gateway.actions import Action, Alarm, Fork, Publish, SaveReceipt
+from gateway.actions import Action, Alarm, Fork, Publish, SaveLedgers, SaveReceipt, Succeeded
 from gateway.config import MqttConfig
 from gateway.generations import Offer
+from gateway.ledgers import Ledgers
 from gateway.receipts import VerifiedReceipt
 from gateway.resolve import bounded, resolves
 from gateway.uplink import Progress, Uplink
@@ -68,7 +69,8 @@ class Link:
 
     save: stores a verified receipt, durable when it returns. alarm: tells people. status: what up/status says while
     online. health: what up/health says, from how far the uplink is. prepare: makes a successor ready for a log that
-    has forked. succeeded: the collector has taken the successor that this note names.
+    has forked. succeeded: the collector has taken the successor that this note names. save_ledgers: keeps which
+    provider ledgers are believed, durable when it returns.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Link:
         health: Callable[[Progress], Health],
         prepare: Callable[[Fork], Offer],
         succeeded: Callable[[bytes], object],
+        save_ledgers: Callable[[Ledgers], object],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
@@ -94,6 +97,8 @@ class Link:
         self._health = health
         self._prepare = prepare
         self._succeeded = succeeded
+        self._save_ledgers = save_ledgers
+        self._shown = b""  # what up/ledger said last
         self._clock = clock
         self._stop = threading.Event()
         self._sealed = threading.Event()
@@ -195,6 +200,7 @@ class Link:
             self.problem = None
             self._last_alarm = ""
             line.publish(Publish("up/status", STATUS.encode(self._status()), retain=True))
+            self._show_ledger(line)  # before anything that the collector would sign on
             self._do(line, self._uplink.connected(self._clock()))
             self._pump(line)
         finally:
@@ -232,6 +238,8 @@ class Link:
             if now >= health_at:
                 health_at = now + HEALTH_S
                 line.publish(Publish("up/health", HEALTH.encode(self._health(self._progress)), qos=0))
+                if self._shown != self._uplink.shown():
+                    self._show_ledger(line)
             if line.reason and not line.lost.is_set():
                 self._tell(line.reason)
             if now - line.alive > DEAD_S:
@@ -251,8 +259,25 @@ class Link:
             elif isinstance(action, Fork):
                 offer = self._prepare(action)
                 self._do(line, self._uplink.succeed(offer.note, offer.request, self._clock()))
-            else:
+            elif isinstance(action, Succeeded):
                 self._succeeded(action.note)
+            elif isinstance(action, SaveLedgers):
+                self._keep_ledgers(action)
+            else:
+                self._show_ledger(line)
+
+    def _show_ledger(self, line: "_Line") -> None:
+        self._shown = self._uplink.shown()
+        line.publish(Publish("up/ledger", self._shown, retain=True))
+
+    def _keep_ledgers(self, action: SaveLedgers) -> None:
+        saved = False
+        try:
+            self._save_ledgers(action.ledgers)
+            saved = True
+        finally:
+            if not saved:
+                self._uplink.ledgers, self._uplink.custody = action.before, action.custody
 
     def _save_receipt(self, action: SaveReceipt) -> None:
         saved = False

@@ -7,7 +7,7 @@ A receipt is a custody statement of the provider ledger, and the proof that the 
     3. its root is the log's own root at that size.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from vitaledger import merkle, proof, statement
@@ -47,7 +47,7 @@ def verify_receipt(
         VerificationError: another kind or origin, or a proof or signature that does not hold.
         ForkError: all holds, and the root is not ours: the collector has custody of another log than this.
     """
-    receipt = open_receipt(statement_bytes, proof_bytes, origin, ledger_key)
+    receipt = open_receipt(statement_bytes, proof_bytes, origin, [ledger_key])
     own = root_at(receipt.size)
     if own is None:
         raise ForkError(f"receipt: the collector has custody of {receipt.size} entries of {origin}, this log has fewer")
@@ -59,7 +59,9 @@ def verify_receipt(
     return receipt
 
 
-def open_receipt(statement_bytes: bytes, proof_bytes: bytes, origin: str, ledger_key: Verifier) -> VerifiedReceipt:
+def open_receipt(
+    statement_bytes: bytes, proof_bytes: bytes, origin: str, ledger_keys: Sequence[Verifier]
+) -> VerifiedReceipt:
     """Check all of a receipt but that its root is the log's own; who calls this compares that."""
     said = statement.decode(statement_bytes)
     if not isinstance(said, statement.Custody):
@@ -67,7 +69,7 @@ def open_receipt(statement_bytes: bytes, proof_bytes: bytes, origin: str, ledger
     if said.origin != origin:
         raise VerificationError(f"receipt: expected custody of {origin}, found that of {said.origin}")
     found = proof.parse(proof_bytes)
-    signed = proof.verify(found, merkle.leaf_hash(statement_bytes), [ledger_key])
+    signed = proof.verify(found, merkle.leaf_hash(statement_bytes), ledger_keys)
     head = signed.checkpoint
     return VerifiedReceipt(
         said.size,

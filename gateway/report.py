@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any
 
 from gateway.history import History
+from gateway.ledgers import Ledgers
 from gateway.reader import Reader, ReceiptRow
 from vitaledger import proof
 from vitaledger.checkpoint import parse_unverified
@@ -64,14 +65,27 @@ class GatewayStatus:
         return asdict(self)
 
 
-def make(gateway: str, own_key: Verifier, reader: Reader | None, *, running: bool, now_ms: int) -> GatewayStatus:
-    """The status of a gateway; `reader` is None where it has not run yet."""
+def make(
+    gateway: str,
+    own_key: Verifier,
+    reader: Reader | None,
+    *,
+    running: bool,
+    now_ms: int,
+    ledgers: Ledgers | None = None,
+) -> GatewayStatus:
+    """The status of a gateway; `reader` is None where it has not run yet.
+
+    Only receipts of the newest of `ledgers` count; None takes those that are stored.
+    """
     if reader is None:
         return GatewayStatus(gateway, own_key.name, running)
     with reader.snapshot():
         history = History(reader, own_key)
         size = history.size
         newest = reader.newest_receipt()
+        if newest is not None and ledgers is not None and not ledgers.covers(newest.proof):
+            newest = None
         custody = newest.size if newest else 0
         seal = reader.seal()
         delays = sorted(receipt_delays(reader, custody))

@@ -23,6 +23,10 @@ Inputs are calls, each with `now` (monotonic seconds); outputs are lists of acti
                                | again, at once the first time, then after a pause that doubles from 0.5 s to 10 s
     entries answer, unknown id | ignored as stale, but for the report that follows a 200 or 409 (and id 0)
     receipt                    | verified (gateway.receipts), then saved; else alarm, and it is forgotten
+    receipt of an older head   | the ledger's newest head is shown, at most every 10 s; and before each answer to a 409:
+                               | a collector that was restored from an old copy sees that, and signs no more
+    notes of the ledger        | the one that the newest believed ledger's key signed is kept; nothing is in custody
+                               | until the ledger that goes on says so: what the collector lost goes up again
     succession answer          | only when FORKED, see gateway.handover
 
     output                     | rule
@@ -42,12 +46,13 @@ from dataclasses import dataclass, field
 from enum import Enum
 from hashlib import sha256
 
-from gateway.actions import Action, Alarm, Fork, Publish, SaveReceipt, Succeeded
+from gateway.actions import Action, Alarm, Fork, Publish, SaveLedgers, SaveReceipt, ShowLedger, Succeeded
 from gateway.handover import Handover
+from gateway.ledgers import Ledgers
 from gateway.outbox import LogView, fill, next_first
 from gateway.receipts import VerifiedReceipt, verify_receipt
 from gateway.runs import Run, add, first_gap, total
-from vitaledger import messages, witness
+from vitaledger import messages, succession, witness
 from vitaledger.checkpoint import Checkpoint, open_checkpoint, parse_unverified
 from vitaledger.errors import ForkError, MalformedError, VerificationError, VitaledgerError
 from vitaledger.events import LedgerHead
@@ -58,6 +63,8 @@ from vitaledger.messages import (
     ENTRIES,
     ENTRIES_ANSWER,
     FORBIDDEN,
+    LEDGER_NOTES,
+    LEDGER_SHOWN,
     OK,
     RECEIPT,
     SUCCESSION_ANSWER,
@@ -76,7 +83,9 @@ __all__ = [
     "Fork",
     "Progress",
     "Publish",
+    "SaveLedgers",
     "SaveReceipt",
+    "ShowLedger",
     "State",
     "Succeeded",
     "Uplink",
@@ -130,17 +139,19 @@ class Uplink:
     custody, ledger: size of the newest receipt that is stored, and the ledger's head in it. first_id: any number;
     different at each start, so that answers to an earlier run are not taken for answers to this one. notes: of a
     successor, those that lead from the first log to it; a collector that was restored may have forgotten them.
+    ledger_note: the newest signed checkpoint of a believed ledger, also where custody under the newest is still 0.
     """
 
     origin: str
     own_key: Verifier
-    ledger_key: Verifier
+    ledgers: Ledgers
     log: LogView
     custody: int = 0
     ledger: LedgerHead | None = None
     anchor_s: float = 10.0
     first_id: int = 1
     notes: Sequence[bytes] = ()
+    ledger_note: bytes | None = None
     state: State = State.OFFLINE
     witnessed: int | None = None
     _stored: list[Run] | None = None  # None: the collector has not said yet
@@ -154,6 +165,7 @@ class Uplink:
     _pause_until: float = 0.0
     _last_answer: float = 0.0
     _problems: dict[str, str] = field(default_factory=dict)
+    _show_at: float = 0.0
     _next_id: int = 0
     _handover: Handover | None = None  # where FORKED
 
@@ -217,7 +229,7 @@ class Uplink:
         """A message of the collector came. Nothing that it can say raises."""
         if self.state is State.OFFLINE and leaf != "down/receipt":
             return []
-        if self._handover is not None and leaf not in {"down/receipt", "down/succession"}:
+        if self._handover is not None and leaf not in {"down/receipt", "down/succession", "down/ledger"}:
             return []
         try:
             if leaf == "down/checkpoint":
@@ -225,7 +237,9 @@ class Uplink:
             elif leaf == "down/entries":
                 done = self._entries_answer(ENTRIES_ANSWER.decode(payload, leaf), now)
             elif leaf == "down/receipt":
-                done = self._receipt(RECEIPT.decode(payload, leaf))
+                done = self._receipt(RECEIPT.decode(payload, leaf), now)
+            elif leaf == "down/ledger":
+                done = self._ledger_notes(LEDGER_NOTES.decode(payload, leaf), now)
             elif leaf == "down/succession" and self._handover is not None:
                 done = self._handover.answered(SUCCESSION_ANSWER.decode(payload, leaf), now)
             else:
@@ -274,11 +288,11 @@ class Uplink:
             if size != 0:
                 return self._problem("checkpoint", "the collector answers 409 without its last checkpoint")
             self._next_anchor = now
-            return self._witness(0, now)
+            return [ShowLedger(), *self._witness(0, now)]
         if trouble := self._check_last(answer.last):
             return trouble
         self._next_anchor = now
-        return self._witness(parse_unverified(answer.last)[0].size, now)
+        return [ShowLedger(), *self._witness(parse_unverified(answer.last)[0].size, now)]
 
     def _check_last(self, last: bytes) -> list[Action]:
         """Hold the collector's last checkpoint of this log against the log; nothing where all is well."""
@@ -358,25 +372,59 @@ class Uplink:
         self._pause_until = now + min(RETRY_S, 0.25 * 2**self._failures) if self._failures else now
         self._failures = min(self._failures + 1, 8)
 
-    def _receipt(self, message: messages.Receipt) -> list[Action]:
+    def _receipt(self, message: messages.Receipt, now: float) -> list[Action]:
+        newest = self.ledgers.newest
         try:
-            receipt = verify_receipt(message.statement, message.proof, self.origin, self.ledger_key, self.log.root_at)
+            receipt = verify_receipt(message.statement, message.proof, self.origin, newest, self.log.root_at)
         except ForkError as error:
             return self._problem("receipt", f"{error}; it is not stored")
         except (VerificationError, MalformedError) as error:
-            return self._problem("receipt", f"a wrong receipt came and is not stored: {error}")
+            return [*self._problem("receipt", f"a wrong receipt came and is not stored: {error}"), *self._show(now)]
+        shown = self._show(now) if self.ledger is not None and receipt.ledger.size < self.ledger.size else []
         if wrong := self._wrong_ledger(receipt):
-            return self._problem("receipt", wrong)
+            return [*self._problem("receipt", wrong), *(shown or self._show(now))]
         self._problems.pop("receipt", None)
         self._problems.pop("down/receipt", None)
         if self.ledger is None or receipt.ledger.size > self.ledger.size:
-            self.ledger = receipt.ledger
+            self.ledger, self.ledger_note = receipt.ledger, receipt.ledger_note
         if receipt.size <= self.custody:
-            return []
+            return shown
         before, self.custody = self.custody, receipt.size
         if self._stored is not None:
             self._stored = add(self._stored, (0, receipt.size))
-        return [SaveReceipt(receipt, before)]
+        return [*shown, SaveReceipt(receipt, before)]
+
+    def shown(self) -> bytes:
+        """What up/ledger says: the newest head of the provider ledger that is known here, and what led to it."""
+        return LEDGER_SHOWN.encode(messages.LedgerShown(self.ledgers.notes[-messages.MAX_LEDGERS :], self.ledger_note))
+
+    def _show(self, now: float) -> list[Action]:
+        if now < self._show_at:
+            return []
+        self._show_at = now + RETRY_S
+        return [ShowLedger()]
+
+    def _ledger_notes(self, notes: Sequence[bytes], now: float) -> list[Action]:
+        """The collector names the ledger that goes on. What it had custody of, it has to state anew."""
+        before, custody, old = self.ledgers, self.custody, self.ledger
+        try:
+            self.ledgers = before.follow(notes)
+        except VitaledgerError as error:
+            return self._problem("ledger", f"the collector names another ledger: {error}")
+        if self.ledgers is before:
+            return []
+        self.custody, self.ledger = 0, None
+        self._problems.pop("receipt", None)
+        if self._handover is None:  # what was in flight went to the ledger that ended
+            self._forget_flights()
+            self.state, self._next_anchor = State.ASKING, now
+        left = succession.parse_unverified(self.ledgers.notes[len(before.notes)]).size
+        had = "" if old is None else f"had {old.size} statements when it was seen last and "
+        text = (
+            f"the provider ledger {before.newest.name} {had}was restored from an old copy of {left}; it goes on as "
+            f"{self.ledgers.newest.name}, and what it had custody of goes up again"
+        )
+        return [SaveLedgers(self.ledgers, before, custody), *self._problem("ledger", text)]
 
     def _wrong_ledger(self, receipt: VerifiedReceipt) -> str | None:
         """Why a receipt's ledger is not the one that was seen before. A late duplicate of an old receipt is fine."""

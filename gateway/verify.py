@@ -1,4 +1,4 @@
-"""Re-checking a gateway's store, all of it, with nothing believed but the gateway's key and the ledger's.
+"""Re-checking a gateway's store, all of it, with nothing believed but the gateway's key and the ledgers'.
 
     database   intact, these tables and no others
     entries    each there, readable, numbered and linked in its micro-chain, its body what its leaf commits to; no body
@@ -14,7 +14,7 @@ The first thing that is wrong is named. A wall clock that ran back is a remark: 
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from gateway import journal, schema
@@ -91,9 +91,11 @@ class _BadError(VerificationError):
         self.failure = failure
 
 
-def verify_store(reader: Reader, own_key: Verifier, ledger_key: Verifier, progress: Progress = silent) -> Report:
+def verify_store(
+    reader: Reader, own_key: Verifier, ledger_keys: Sequence[Verifier], progress: Progress = silent
+) -> Report:
     """Check everything in a store, as of one moment; the gateway may go on running meanwhile."""
-    check = _Check(reader, own_key, ledger_key, progress)
+    check = _Check(reader, own_key, ledger_keys, progress)
     try:
         with reader.snapshot():
             check.run()
@@ -107,12 +109,12 @@ def verify_store(reader: Reader, own_key: Verifier, ledger_key: Verifier, progre
 
 
 class _Check:
-    def __init__(self, reader: Reader, own_key: Verifier, ledger_key: Verifier, progress: Progress) -> None:
+    def __init__(self, reader: Reader, own_key: Verifier, ledger_keys: Sequence[Verifier], progress: Progress) -> None:
         self.report = Report(own_key.name)
         self._reader = reader
         self._db = reader.connection
         self._own_key = own_key
-        self._ledger_key = ledger_key
+        self._ledger_keys = ledger_keys
         self._progress = progress
         self._builder = TileBuilder()
         self._good = TileBuilder()  # as of the last receipt or full tile that was right
@@ -298,7 +300,7 @@ class _Check:
             raise self._bad(f"{where}: not stored as it should be")
         self._digest = schema.chain_receipt(self._digest, row.size, row.at_ms, row.statement, row.proof)
         try:
-            receipt = open_receipt(row.statement, row.proof, self.report.origin, self._ledger_key)
+            receipt = open_receipt(row.statement, row.proof, self.report.origin, self._ledger_keys)
         except VitaledgerError as error:
             raise self._bad(f"{where}: {error}") from error
         if receipt.size != row.size or row.size != self._builder.size:
@@ -313,7 +315,9 @@ class _Check:
 
     def _note_ledger(self, new: LedgerHead) -> None:
         seen, self._ledger = self._ledger, new
-        if seen is not None and (new.size < seen.size or (new.size == seen.size and new.root != seen.root)):
+        if seen is None or seen.origin != new.origin:
+            return
+        if new.size < seen.size or (new.size == seen.size and new.root != seen.root):
             self.report.remarks.append(f"{new.origin} went back from size {seen.size} to {new.size}: it was restored")
 
     def _check_receipts_end(self, seal: Seal) -> None:

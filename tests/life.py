@@ -23,6 +23,7 @@ from gateway.chains import Chains
 from gateway.draft import Draft, Instant
 from gateway.drivers.api import Reading
 from gateway.drivers.nonin import NoninDriver
+from gateway.ledgers import Ledgers
 from gateway.placement import Subject
 from gateway.reader import Reader
 from gateway.receipts import verify_receipt
@@ -32,7 +33,7 @@ from gateway.uplink import Publish, SaveReceipt, Uplink
 from vitaledger import cbor, events, evidence, messages, policy, statement
 from vitaledger.cli.verify import read_zip, words
 from vitaledger.entry import GATEWAY_CHAIN, Kind, PartType, entry_hash, parse_body, parse_leaf
-from vitaledger.keys import Ed25519Signer, verifier_of
+from vitaledger.keys import Ed25519Signer, Ed25519Verifier, verifier_of
 from vitaledger.marks import Direction, Use
 from vitaledger.rows import ReadingRow, rows
 
@@ -200,7 +201,9 @@ class _Example:
 
     def travel(self) -> None:
         reader = Reader.open(self.folder / "gateway")
-        uplink = Uplink(self.key.name, verifier_of(self.key.vkey), verifier_of(self.ledger_key.vkey), reader)
+        uplink = Uplink(
+            self.key.name, verifier_of(self.key.vkey), Ledgers.pinned(Ed25519Verifier(self.ledger_key.vkey)), reader
+        )
         step = Step(self.collector, self.ledger_key)
         actions, now = uplink.connected(0.0), 0.0
         while actions:

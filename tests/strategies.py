@@ -286,6 +286,8 @@ MESSAGES = {
     ),
     "down-receipt": (messages.RECEIPT, st.builds(messages.Receipt, NOTES, NOTES)),
     "up-status": (messages.STATUS, st.builds(messages.Status, FLAGS, IDS, IDS, text(1, 32), UINTS, UINTS)),
+    "up-ledger": (messages.LEDGER_SHOWN, st.builds(messages.LedgerShown, lists(NOTES, most=3), maybe(NOTES))),
+    "down-ledger": (messages.LEDGER_NOTES, lists(NOTES, least=1, most=3)),
     "up-health": (messages.HEALTH, st.builds(messages.Health, UINTS, maybe(INTS), UINTS, UINTS, maybe(UINTS))),
 }
 

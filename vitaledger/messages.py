@@ -9,7 +9,10 @@ Root `vitaledger/v1/<gateway>/`; the gateway's name is also its certificate's CN
     down/receipt     [statement, .tlog-proof]
     up/succession    a succession note (vitaledger.succession), signed by the key of the log that cannot go on
     down/succession  [SHA-256 of the note, status, least number that is free for the new origin, detail]
+    down/ledger      [succession note, …] that lead from the first provider ledger to this one, in order
     up/status        [online, run id, boot id, version, size, ledger size], retained, and the will
+    up/ledger        [[succession note, …] that lead to the ledger that is believed, its newest checkpoint or null],
+                     retained
     up/health        [backlog, oldest unreceipted ms or null, free bytes, commit p99 ms, clock bound ms or null]
 
 The entries of one up/entries message lie in one tile: with end = first + count, `proof` is the subtree consistency
@@ -32,10 +35,12 @@ from vitaledger.errors import MalformedError, MisuseError
 from vitaledger.shape import HASH, Shape, array, blob, integer, null_or, record, text, uint
 
 ROOT = "vitaledger/v1"
-UP = ("up/checkpoint", "up/entries", "up/succession", "up/status", "up/health")
-DOWN = ("down/checkpoint", "down/entries", "down/receipt", "down/succession")
+UP = ("up/checkpoint", "up/entries", "up/succession", "up/status", "up/health", "up/ledger")
+DOWN = ("down/checkpoint", "down/entries", "down/receipt", "down/succession", "down/ledger")
 MAX_MESSAGE = 64 * 1024
 MAX_RANGES = 8
+MAX_NOTE = 16 * 1024
+MAX_LEDGERS = 64  # of one provider: each was restored from an old copy
 TILE = 256
 _GATEWAY = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
@@ -123,6 +128,17 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True)
+class LedgerShown:
+    """What a gateway knows of the provider ledger: what led it to this one, and the newest signed head that it has.
+
+    All of it is the ledger's own word, verbatim: a collector that was restored from an old copy sees that it was.
+    """
+
+    notes: tuple[bytes, ...]
+    checkpoint: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
     """How the gateway is."""
 
@@ -145,6 +161,7 @@ def _wrong_range(run: Range) -> str | None:
 
 
 _STATUS_CODE = uint(100, 599)
+_NOTE: Shape[bytes] = blob(1, MAX_NOTE)
 _ORIGIN: Shape[str] = text(1, 255)
 CHECKPOINT_ANSWER: Shape[CheckpointAnswer] = record(
     CheckpointAnswer, HASH, _STATUS_CODE, blob(0, MAX_MESSAGE), null_or(blob(1, MAX_MESSAGE))
@@ -175,6 +192,8 @@ ENTRIES_ANSWER: Shape[EntriesAnswer] = record(
 RECEIPT: Shape[Receipt] = record(Receipt, blob(1, MAX_MESSAGE), blob(1, MAX_MESSAGE))
 SUCCESSION_ANSWER: Shape[SuccessionAnswer] = record(SuccessionAnswer, HASH, _STATUS_CODE, uint(2), text(0, 512))
 STATUS: Shape[Status] = record(Status, uint(0, 1), blob(16, 16), blob(16, 16), text(1, 32), uint(), uint())
+LEDGER_NOTES: Shape[tuple[bytes, ...]] = array(_NOTE, 1, MAX_LEDGERS)
+LEDGER_SHOWN: Shape[LedgerShown] = record(LedgerShown, array(_NOTE, 0, MAX_LEDGERS), null_or(_NOTE))
 HEALTH: Shape[Health] = record(Health, uint(), null_or(integer()), uint(), uint(), null_or(uint()))
 
 

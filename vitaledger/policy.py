@@ -28,8 +28,10 @@ With n witnesses of which k must sign, two views of a log cannot both be cosigne
 """
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 
+from vitaledger import succession
 from vitaledger.checkpoint import SignedCheckpoint, open_checkpoint
 from vitaledger.errors import MalformedError, VerificationError
 from vitaledger.keys import KeyType, Vkey, is_verifiable, parse_vkey, verifier_of
@@ -112,6 +114,25 @@ def parse(data: bytes) -> Policy:
         raise MalformedError("policy: expected a quorum line, found none")
     (quorum,) = draft.quorums
     return Policy(tuple(draft.logs), tuple(draft.witnesses), tuple(draft.groups), None if quorum == _NONE else quorum)
+
+
+def follow(policy: Policy, notes: Iterable[bytes]) -> Policy:
+    """The policy with the logs that go on in the place of its own, each named in a note by the key of the one before.
+
+    It trusts nobody new: whoever holds a log's key could sign what it likes under it, and the quorum stays as it is.
+
+    Raises:
+        MalformedError: not a succession note (vitaledger.succession).
+        VerificationError: of a log that is neither in the policy nor named before, or not signed by its key.
+    """
+    logs = list(policy.logs)
+    for note in notes:
+        old_origin = succession.parse_unverified(note).old_origin
+        old = next((log for log in logs if log.vkey.name == old_origin), None)
+        if old is None:
+            raise VerificationError(f"succession of {old_origin}: the policy does not know that log")
+        logs.append(Log(parse_vkey(succession.open_succession(note, old.vkey).new_vkey)))
+    return replace(policy, logs=tuple(logs))
 
 
 @dataclass(slots=True)

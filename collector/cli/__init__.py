@@ -12,6 +12,7 @@ from collector.cli.devices import devices, gateways
 from collector.cli.doctor import doctor
 from collector.cli.export import export
 from collector.cli.history import history
+from collector.cli.ledgers import ledgers
 from collector.cli.service import broker, enroll, init, run
 from collector.cli.status import status
 from collector.cli.verifier import verifier
@@ -29,10 +30,16 @@ from vitaledger.errors import VitaledgerError
     metavar="FILE",
     help="The configuration; default: ./collector.toml, then /etc/vitaledger/collector.toml.",
 )
+@click.option(
+    "--ledger",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Look at the store of ledger N; default: the newest. One that was restored is never written again.",
+)
 @click.pass_context
-def cli(context: click.Context, config_file: Path | None) -> None:
+def cli(context: click.Context, config_file: Path | None, ledger: int | None) -> None:
     """The provider's side: takes what gateways send, keeps the ledger, shows readings and verifies each."""
-    context.obj = Context(config_file)
+    context.obj = Context(config_file, ledger)
 
 
 for _command in (
@@ -53,6 +60,7 @@ for _command in (
     succession,
     forks,
     loss,
+    ledgers,
 ):
     cli.add_command(_command)
 

@@ -54,7 +54,7 @@ def restore(context: Context, file: Path, *, vkey: str | None, as_json: bool) ->
     done = put_back(context.config, file, vkey, progress=_progress(as_json=as_json))
     _say(done, as_json=as_json)
     if not as_json and done.key is None:
-        click.echo(f"There is no key: put the ledger's key at {context.config.key_path} (mode 0600) before `run`.")
+        click.echo(f"There is no key: put the ledger's key at {done.key_place} (mode 0600) before `run`.")
 
 
 def _progress(*, as_json: bool) -> Progress | None:

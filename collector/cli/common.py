@@ -28,6 +28,7 @@ class Context:
     """What the options of the program say; the configuration is read when a command asks for it."""
 
     config_file: Path | None
+    ledger: int | None = None
 
     @cached_property
     def path(self) -> Path:
@@ -41,8 +42,9 @@ class Context:
 
     @cached_property
     def config(self) -> Config:
-        """The configuration; MisuseError where there is none."""
-        return config.load(self.path)
+        """The configuration, for the ledger that was asked for, or the newest; MisuseError where there is none."""
+        newest = config.load(self.path)
+        return newest if self.ledger is None else config.choose(newest, self.ledger)
 
     @cached_property
     def vkey(self) -> str:
@@ -97,6 +99,14 @@ def span_of(since: str | None, until: str | None, seqs: str | None) -> Span:
     if found.from_us is not None and found.to_us is not None and found.from_us > found.to_us:
         raise MisuseError(f"--from {since} is after --to {until}")
     return found
+
+
+def write(output: Path, data: bytes) -> None:
+    """Write a file; MisuseError where it cannot be."""
+    try:
+        output.write_bytes(data)
+    except OSError as error:
+        raise MisuseError(f"{output}: cannot be written: {error.strerror}") from error
 
 
 def print_json(value: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from collector import losses, successions
-from collector.cli.common import Context, json_option, now_us, pass_context, print_json
+from collector.cli.common import Context, json_option, now_us, pass_context, print_json, write
 from collector.cli.times import show
 from collector.enrolment import open_ledger
 from collector.reader import ForkRow, Reader
@@ -109,10 +109,7 @@ def export(context: Context, number: int, output: Path) -> None:
         row = _fork(reader, number)
         vkey = next((log.vkey for log in reader.logs() if log.log == row.log), None)
     shown = fork.verify(row.evidence, vkey)
-    try:
-        output.write_bytes(row.evidence)
-    except OSError as error:
-        raise MisuseError(f"{output}: cannot be written: {error.strerror}") from error
+    write(output, row.evidence)
     click.echo(f"{output}: heads of {shown.sizes[0]} and {shown.sizes[1]} entries of {shown.origin}, verified")
 
 

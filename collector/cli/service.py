@@ -10,6 +10,7 @@ from collector.cli.common import Context, now_us, pass_context
 from collector.enrolment import enroll as enroll_key
 from collector.enrolment import init as init_store
 from collector.enrolment import open_ledger
+from vitaledger.errors import MisuseError
 
 
 @click.command()
@@ -18,6 +19,8 @@ def run(context: Context) -> None:
     """Run the collector until SIGTERM or Ctrl-C."""
     from collector.service import run as run_service  # noqa: PLC0415  the web and MQTT are for this command only
 
+    if context.ledger is not None:
+        raise MisuseError("run: it is always the newest ledger that goes on; leave --ledger out")
     sys.exit(run_service(context.config))
 
 

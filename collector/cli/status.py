@@ -9,6 +9,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 
+from collector.alarms import ledger_alarms
 from collector.cli.common import Context, json_option, now_us, pass_context, print_json
 from collector.cli.devices import gateway_rows
 from collector.cli.times import show
@@ -43,6 +44,7 @@ def state_of(store: VerifiedStore) -> dict[str, Any]:
         "time": show(now_us()),
         "ledger_origin": store.ledger.head.checkpoint.origin,
         "ledger_size": store.ledger.size,
+        "ledger_alarms": ledger_alarms(store.reader),
         "logs": gateway_rows(store.reader),
         "last_refusal": None
         if not refusals
@@ -87,6 +89,7 @@ def _table(found: dict[str, Any]) -> RenderableType:
             f"; verified here: {found['entries_verified']} entries, {found['readings_verified']} readings, "
             f"{found['wave_samples_verified']} wave samples, {found['failures']} failures"
         )
+    caption += "".join(f"\n{alarm}" for alarm in found["ledger_alarms"])
     alarms = [f"\n{row['origin']}: {alarm}" for row in found["logs"] for alarm in row["alarms"]]
     caption += "".join(alarms)
     table = Table("gateway", "online", "last heard", "witnessed", "stored", "custody", caption=caption)

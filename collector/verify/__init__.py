@@ -73,7 +73,7 @@ def _verify(tables: Tables, vkey: str, against: bytes | None, facts: Facts, repo
     for row in rows:
         progress(row.origin)
         LogCheck(tables, row, facts, quotes, report).run()
-    check_copies(tables, facts, report)
+    check_copies(tables, vkey, facts, report)
     for table, what in tables.orphans():
         report.fail(table, what)
     check_claims(tables, report)

@@ -35,6 +35,9 @@ def check_against(reader: Reader, data: bytes, vkey: str, ledger_size: int, fact
     if origin == parse_vkey(vkey).name:
         _check(reader, open_checkpoint(note, [verifier_of(parse_vkey(vkey))]), LEDGER, ledger_size, report)
         return
+    if any(said.old_origin == origin for said in facts.ledgers):
+        report.remarks.append(f"the checkpoint is of {origin}, which ended: hold it against its own store (--ledger)")
+        return
     row, enrolled = reader.log_of(origin), facts.enrolled(origin)
     if enrolled is None or row is None:
         raise VerificationError(f"the checkpoint is of {origin}, which is not in this ledger")

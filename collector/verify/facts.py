@@ -40,6 +40,7 @@ class Facts:
     def __init__(self) -> None:
         self._db = sqlite3.connect("", isolation_level=None)
         self.successions: dict[int, Succession] = {}  # few: each is an alarm
+        self.ledgers: list[Succession] = []  # how this ledger goes on in the place of others; its own first
         self.losses: dict[int, Loss] = {}  # few: an operator states each
         self._db.executescript(f"PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; {_SCHEMA}")
         self._db.execute("BEGIN")

@@ -4,6 +4,7 @@ Statements are believed only as far as they go: an anchor's checkpoint must bear
 earlier statement gave its origin, so that whoever holds the ledger's key alone cannot make one.
 """
 
+from itertools import pairwise
 from typing import Protocol
 
 from collector.reader import LEDGER, Reader
@@ -23,7 +24,7 @@ def check_ledger(reader: Reader, vkey: str, facts: Facts, report: Report) -> Tre
     head = _signed_head(reader, vkey, report)
     tree = Tree(reader, LEDGER, report, "the ledger", None)
     size = head.size if head else _count(reader)
-    statements = _Statements(reader, facts, report)
+    statements = _Statements(reader, vkey, facts, report)
     leaves: list[bytes] = []
     for first in range(0, size, BATCH):
         rows = dict(reader.statements(first, min(first + BATCH, size)))
@@ -35,6 +36,7 @@ def check_ledger(reader: Reader, vkey: str, facts: Facts, report: Report) -> Tre
                 statements.take(index, leaf)
             leaves.append(b"" if leaf is None else leaf_hash(leaf))
         leaves = _extend(reader, tree, leaves, report)
+    statements.finish()
     facts.index()
     report.counts.statements = report.ledger_size = size
     for index, _ in reader.statements(size, 1 << 62):
@@ -90,8 +92,10 @@ def _signed_head(reader: Reader, vkey: str, report: Report) -> Checkpoint | None
 class _Statements:
     """Takes the statements in their order."""
 
-    def __init__(self, reader: Reader, facts: Facts, report: Report) -> None:
+    def __init__(self, reader: Reader, vkey: str, facts: Facts, report: Report) -> None:
         self._reader, self._facts, self._report = reader, facts, report
+        self._vkey, self._origin = vkey, parse_vkey(vkey).name
+        self._stem = f"{succession.generation(self._origin)[0]}/"
         self._logs = {row.origin: row.log for row in reader.logs()}
         self._sizes: dict[tuple[str, bool], int] = {}
 
@@ -126,12 +130,40 @@ class _Statements:
                 self._report.remarks.append(f"statement {index}: {type(said).__name__.lower()} of {said.origin}")
 
     def _succession(self, index: int, said: Succession) -> None:
+        if said.new_origin.startswith(self._stem):
+            self._ledger_succession(index, said)
+            return
         old = self._facts.enrolled(said.old_origin)
         note = succession.open_succession(said.note, parse_vkey(self._key(said.old_origin)))
         if (note.new_origin, note.new_vkey) != (said.new_origin, said.new_vkey):
             raise VerificationError(f"succession of {said.old_origin}: its note names {note.new_vkey}")
         self._enrol(said.new_origin, Enrolled(old.gateway if old else None, said.new_vkey, index))
         self._facts.add_succession(index, said)
+
+    def _ledger_succession(self, index: int, said: Succession) -> None:
+        """This ledger goes on in the place of another, and its first statements say so. The first key is not known."""
+        note, old = succession.parse_unverified(said.note), parse_unverified(said.old_checkpoint)[0]
+        told = (note.old_origin, old.origin, note.new_origin, note.new_vkey)
+        if told != (said.old_origin, said.old_origin, said.new_origin, said.new_vkey):
+            raise VerificationError(f"succession of the ledger {said.old_origin}: its note or head is of another")
+        if index != len(self._facts.ledgers) or (said.new_vkey == self._vkey) != (index == 0):
+            raise VerificationError(f"succession of the ledger {said.old_origin} to {said.new_vkey}: out of its place")
+        self._facts.ledgers.append(said)
+        self._report.remarks.append(
+            f"{said.new_origin} goes on in the place of {said.old_origin}, which was restored from an old copy of "
+            f"{note.size} statements; the largest head of it that was shown is of {old.size}"
+        )
+
+    def finish(self) -> None:
+        """All statements are through: each ledger's key must have named the next."""
+        ledgers = [*self._facts.ledgers[1:], *self._facts.ledgers[:1]]
+        try:
+            for before, after in pairwise(ledgers):
+                succession.open_succession(after.note, parse_vkey(before.new_vkey))
+        except (MalformedError, VerificationError) as error:
+            self._report.fail("statements", f"the successions of the ledger: {error}")
+        if not ledgers and succession.generation(self._origin)[1] > 1:
+            self._report.fail("statements", f"statement 0: expected the succession to {self._origin}")
 
     def _enrol(self, origin: str, enrolled: Enrolled) -> None:
         if parse_vkey(enrolled.vkey).name != origin:

@@ -19,7 +19,7 @@ _ORPHANS = {
     "anchors": "SELECT log, 'anchor of size ' || size FROM anchors WHERE log NOT IN (SELECT log FROM logs)",
     "findings": "SELECT log, 'finding about ' || idx FROM findings WHERE log NOT IN (SELECT log FROM logs)",
     "chains": "SELECT log, 'micro-chain ' || name FROM chains WHERE log NOT IN (SELECT log FROM logs)",
-    "forks": "SELECT log, 'fork ' || id FROM forks WHERE log NOT IN (SELECT log FROM logs)",
+    "forks": "SELECT log, 'fork ' || id FROM forks WHERE log != 0 AND log NOT IN (SELECT log FROM logs)",
     "successions": "SELECT log, 'succession ' || id FROM successions WHERE log NOT IN (SELECT log FROM logs)",
     "losses": "SELECT log, 'loss from ' || first FROM losses WHERE log NOT IN (SELECT log FROM logs)",
     "carried": "SELECT log, 'entry ' || idx FROM carried WHERE log NOT IN (SELECT log FROM logs)",

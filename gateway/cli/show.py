@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gateway import config as configuration
-from gateway import disk, generations, keys, report, schema
+from gateway import disk, generations, keys, ledgers, report, schema
 from gateway import verify as checking
 from gateway.history import History, Shown, pages
 from gateway.reader import Reader
@@ -76,7 +76,8 @@ def _status(found: "Config", key: Ed25519Verifier) -> report.GatewayStatus:
     if not (found.state / schema.DATABASE).is_file():
         return report.make(found.gateway, key, None, running=running, now_ms=now_ms)
     with Reader.open(found.state) as reader:
-        made = report.make(found.gateway, key, reader, running=running, now_ms=now_ms)
+        believed = ledgers.load(found)
+        made = report.make(found.gateway, key, reader, running=running, now_ms=now_ms, ledgers=believed)
         word, free = disk.describe(
             found.state, round(found.record.min_free_mb * 2**20), reader.reusable, running=running
         )
@@ -118,7 +119,7 @@ def verify(path: Path | None, *, number: int | None, as_json: bool) -> None:
     found, key = _load(path, number)
     with Reader.open(found.state) as reader:
         done = checking.verify_store(
-            reader, key, found.ledger_verifier, _progress if _quiet(as_json) else checking.silent
+            reader, key, ledgers.load(found).keys, _progress if _quiet(as_json) else checking.silent
         )
     from vitaledger.cli.doctor import machine  # noqa: PLC0415  brings what the other commands do not need
 
@@ -293,7 +294,7 @@ def receipt(path: Path | None, output: Path | None) -> None:
         newest = reader.newest_receipt()
         if newest is None:
             raise MisuseError("there is no receipt yet")
-        open_receipt(newest.statement, newest.proof, found.origin, found.ledger_verifier)
+        open_receipt(newest.statement, newest.proof, found.origin, ledgers.load(found).keys)
         data = proof.parse(newest.proof).checkpoint
     if output is None:
         click.echo(data.decode(), nl=False)

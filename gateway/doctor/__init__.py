@@ -9,7 +9,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from gateway import clock, config, generations, keys, recovery, schema
+from gateway import clock, config, generations, keys, ledgers, recovery, schema
 from gateway.config import Config
 from gateway.doctor.ports import check_ports
 from gateway.doctor.reach import Own, check_reach
@@ -84,7 +84,7 @@ def _store(report: Report, found: Config, signer: Ed25519Signer | None, *, runni
         if size:
             newest = parse_leaf(reader.leaves(size - 1, size)[0]).clock.wall_ms / 1000
         report.ok("store", f"{size} entries under a checkpoint that holds; {state}")
-        custody = receipt.size if receipt else 0
+        custody = receipt.size if receipt and ledgers.load(found).covers(receipt.proof) else 0
         _receipts(report, reader, custody, size, running=running)
     machine.last_verify(report, found.state, "`vitaledger-gateway verify`", time.time())
     return newest

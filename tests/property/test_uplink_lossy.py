@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.ledgers import Ledgers
 from gateway.sealing import Sealer
 from gateway.uplink import State, Uplink
 from tests.unit.gateway.makers import KEY, LEDGER_KEY, ORIGIN, drafts
@@ -20,7 +21,7 @@ def entries():
 
 
 def uplink(log, **more):
-    return Uplink(ORIGIN, KEY, LEDGER_KEY, log, **more)
+    return Uplink(ORIGIN, KEY, Ledgers.pinned(LEDGER_KEY), log, **more)
 
 
 @settings(max_examples=40, deadline=None)

@@ -229,6 +229,8 @@ def messages():
                   detail="")  # fmt: skip
     yield message("down/receipt", statement=b"\x01", proof=b"c2sp.org/tlog-proof@v1\n")
     yield message("up/status", online=1, run_id=RUN, boot_id=BOOT, version="0.1.0", size=600, ledger_size=42)
+    yield message("up/ledger", notes=[b"a note"], checkpoint=b"another")
+    yield message("up/ledger", notes=[], checkpoint=None)
     yield message("up/health", backlog=0, oldest_unreceipted_ms=None, disk_free=2**40, commit_p99_ms=12,
                   clock_bound_ms=3)  # fmt: skip
 
@@ -346,6 +348,7 @@ def refused():
         cbor(CUSTODY).replace(b"\x86\x01", b"\x86\xc2\x59\x0f\xa0" + b"\x01" * 4000),
     )
     yield case("up/health", "a negative backlog", with_item(HEALTH, 0, -1))
+    yield case("up/ledger", "an empty note", [[b""], None])
     yield case("up/status", "neither here nor away", [2, RUN, BOOT, "1", 0, 0])
     yield case("up/entries", "entries of two tiles", [1, ORIGIN, 600, 255, [[b"", b""]] * 2, []])
     yield case("up/entries", "entries beyond the checkpoint", [1, ORIGIN, 600, 600, [[b"", b""]], []])

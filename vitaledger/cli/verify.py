@@ -40,12 +40,20 @@ WITNESSED = "  anything that the witnesses of the policy agreed to hide together
 @click.option(
     "--policy", "policy_file", type=click.Path(path_type=Path), required=True, help="Whom you trust: a policy file."
 )
-def verify(file: Path, policy_file: Path) -> None:
+@click.option(
+    "--succession",
+    "notes",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="NOTE",
+    help="By which a ledger of the policy names the one that goes on in its place; several in their order.",
+)
+def verify(file: Path, policy_file: Path, notes: tuple[Path, ...]) -> None:
     """Check an evidence FILE offline and print what it proves, and what it does not.
 
     Exit 0: it holds. 1: verification failed. 2: malformed file or wrong use.
     """
-    trusted = policy.parse(_read(policy_file))
+    trusted = policy.follow(policy.parse(_read(policy_file)), map(_read, notes))
     data = _read(file)
     found = evidence.verify(read_zip(file, data), trusted)
     click.echo("\n".join(words(found, trusted)))

@@ -470,3 +470,12 @@ def test_origins():
     assert messages.gateway_origin("h.example", "g1", 2) == "h.example/gateway/g1/2"
     assert messages.ledger_origin("h.example") == "h.example/ledger"
     assert messages.ledger_origin("h.example", 3) == "h.example/ledger/3"
+
+
+def test_ledgers_behind_one_another():
+    many = messages.MAX_LEDGERS
+    assert len(messages.LEDGER_NOTES.decode(messages.LEDGER_NOTES.encode((b"note",) * many), "down/ledger")) == many
+    with pytest.raises(MisuseError):
+        messages.LEDGER_NOTES.encode((b"note",) * (many + 1))
+    with pytest.raises(MalformedError):
+        messages.LEDGER_SHOWN.decode(cbor.encode([[b"note"] * (many + 1), None]), "up/ledger")

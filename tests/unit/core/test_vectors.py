@@ -23,6 +23,7 @@ TOPICS = {
     "down/receipt": messages.RECEIPT,
     "up/status": messages.STATUS,
     "up/health": messages.HEALTH,
+    "up/ledger": messages.LEDGER_SHOWN,
 }
 READERS = {
     "leaf": parse_leaf,

@@ -2,14 +2,17 @@
 
 import shutil
 
-from gateway import config, generations, keys
-from gateway.actions import Alarm, Fork, Publish, SaveReceipt, Succeeded
+from msgspec import structs
+
+from gateway import config, generations, keys, ledgers
+from gateway.actions import Alarm, Fork, Publish, SaveLedgers, SaveReceipt, ShowLedger, Succeeded
 from gateway.carry import Predecessor
 from gateway.draft import Draft
 from gateway.reader import Reader
 from gateway.store import Store
 from gateway.uplink import Uplink
 from tests.unit.gateway.makers import instant, readings
+from vitaledger import proof
 from vitaledger.entry import GATEWAY_CHAIN, Kind
 from vitaledger.events import Boot, Heads
 from vitaledger.keys import verifier_of
@@ -39,28 +42,37 @@ class Machine:
     def _open(self):
         here = self.here
         signer = keys.load(here.key, here.origin)
+        believed = ledgers.load(self.first)
         self.store = Store.open(here.state, signer, random=self.random.randbytes)
+        ledgers.save(self.first, believed)
         self.reader = Reader.open(here.state)
         self.carry = self.old = None
         if (before := generations.before(self.first, here)) is not None:
             self.old = Reader.open(before.state)
-            old = Predecessor(self.old, verifier_of(keys.load(before.key, before.origin).vkey))
+            old = Predecessor(self.old, verifier_of(keys.load(before.key, before.origin).vkey), believed)
             if self.store.empty:
                 self.store.commit([self.own(old.succeeds())])
             if not generations.is_carried(here):
                 self.carry = old.carry(self.reader, self.now)
         self.store.commit([self.own(Boot("1", self.random.randbytes(16), 1, "")), self.own(Heads((), None))])
+        newest = self.reader.newest_receipt()
+        covered = newest is not None and believed.covers(newest.proof)
         self.uplink = Uplink(
             here.origin,
             verifier_of(signer.vkey),
-            here.ledger_verifier,
+            believed,
             self.reader,
-            custody=self.store.custody,
-            ledger=self.store.newest_ledger(),
+            custody=self.store.custody if covered else 0,
+            ledger=self.store.newest_ledger() if covered else None,
+            ledger_note=None if newest is None else proof.parse(newest.proof).checkpoint,
             anchor_s=2.0,
             first_id=self.random.randrange(1, 2**40),
             notes=generations.notes(self.first, here),
         )
+
+    def pin(self, ledger_vkey):
+        """As an operator does it in the configuration."""
+        self.first = structs.replace(self.first, ledger_vkey=ledger_vkey)
 
     def stop(self):
         for each in (self.store, self.reader, self.old):
@@ -98,6 +110,10 @@ class Machine:
                     self.out.append((action.leaf, action.payload))
                 case SaveReceipt():
                     self.store.add_receipt(action.receipt, 0)
+                case SaveLedgers():
+                    ledgers.save(self.first, action.ledgers)
+                case ShowLedger():
+                    self.show()
                 case Alarm():
                     self.alarms.append(action.text)
                 case Fork():
@@ -107,6 +123,14 @@ class Machine:
                     self.act(self.uplink.succeed(offer.note, offer.request, now), now)
                 case Succeeded():
                     self._succeed(action.note, now)
+
+    def show(self):
+        self.out.append(("up/ledger", self.uplink.shown()))
+
+    def connect(self, now):
+        """The line stands: as gateway.mqtt does it, the ledger's head is shown before anything else."""
+        self.show()
+        self.act(self.uplink.connected(now), now)
 
     def _succeed(self, note, now):
         self.stop()

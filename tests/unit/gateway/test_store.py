@@ -34,7 +34,7 @@ from vitaledger.opened import open_entry
 
 def check(path):
     with Reader.open(path) as reader:
-        report = verify_store(reader, KEY, LEDGER_KEY)
+        report = verify_store(reader, KEY, [LEDGER_KEY])
     assert report.ok, str(report.failure)
     return report
 
@@ -45,7 +45,7 @@ def test_an_empty_commit_writes_nothing(tmp_path):
         assert store.commit([]).checkpoint is None
         with Reader.open(tmp_path) as reader:
             assert reader.checkpoint() is None
-            assert verify_store(reader, KEY, LEDGER_KEY).ok
+            assert verify_store(reader, KEY, [LEDGER_KEY]).ok
 
 
 @pytest.mark.parametrize("size", [1, 2, 39, 40, 41, 255, 256, 257, 511, 512, 600])
@@ -155,7 +155,7 @@ def test_a_torn_store_is_refused_and_left_alone(tmp_path, change, message):
     with pytest.raises(VerificationError, match=message):
         open_store(tmp_path)
     with Reader.open(tmp_path) as reader:
-        assert not verify_store(reader, KEY, LEDGER_KEY).ok
+        assert not verify_store(reader, KEY, [LEDGER_KEY]).ok
 
 
 def test_copies_taken_while_running_open_as_some_committed_state(tmp_path):

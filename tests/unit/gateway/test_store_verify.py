@@ -60,13 +60,13 @@ def changed(clean, path, change):
     finally:
         db.close()
     with Reader.open(path) as reader:
-        return verify_store(reader, KEY, LEDGER_KEY)
+        return verify_store(reader, KEY, [LEDGER_KEY])
 
 
 def test_a_clean_store_is_clean(clean):
     with Reader.open(clean) as reader:
         seen = []
-        report = verify_store(reader, KEY, LEDGER_KEY, lambda done, total: seen.append((done, total)))
+        report = verify_store(reader, KEY, [LEDGER_KEY], lambda done, total: seen.append((done, total)))
     assert report.ok, str(report.failure)
     assert (report.size, report.entries, report.tiles, report.receipts, report.pruned) == (642, 642, 2, 3, 100)
     assert report.readings == sum(4 for n in range(100, 640) if n >= 3 and n % 40 != 39)
@@ -184,7 +184,7 @@ def test_a_damaged_file_is_a_failure_and_not_a_crash(clean, tmp_path):
         data[at : at + 600] = random.randbytes(600)
         file.write_bytes(data)
         with Reader.open(path) as reader:
-            report = verify_store(reader, KEY, LEDGER_KEY)
+            report = verify_store(reader, KEY, [LEDGER_KEY])
         assert report.failure is None or str(report.failure)
 
 
@@ -192,12 +192,12 @@ def test_a_clock_that_ran_back_is_a_remark(tmp_path):
     with open_store(tmp_path) as store:
         store.commit([readings("nonin:port:a", 5000), readings("nonin:port:a", 2000), readings("nonin:port:b", 1000)])
     with Reader.open(tmp_path) as reader:
-        report = verify_store(reader, KEY, LEDGER_KEY)
+        report = verify_store(reader, KEY, [LEDGER_KEY])
     assert report.ok
     assert report.remarks == ["nonin:port:a entry 1: the wall clock ran back by 3.0 s"]
 
 
 def test_another_key_does_not_verify(clean):
     with Reader.open(clean) as reader:
-        assert not verify_store(reader, LEDGER_KEY, LEDGER_KEY).ok
-        assert not verify_store(reader, KEY, KEY).ok
+        assert not verify_store(reader, LEDGER_KEY, [LEDGER_KEY]).ok
+        assert not verify_store(reader, KEY, [KEY]).ok

@@ -6,9 +6,10 @@ from random import Random
 
 import pytest
 
+from gateway.ledgers import Ledgers
 from gateway.outbox import next_first, sound_body
 from gateway.sealing import Sealer
-from gateway.uplink import ANSWER_S, RETRY_S, Alarm, Fork, Publish, SaveReceipt, State, Uplink
+from gateway.uplink import ANSWER_S, RETRY_S, Alarm, Fork, Publish, SaveReceipt, ShowLedger, State, Uplink
 from tests.unit.gateway.makers import KEY, LEDGER_KEY, ORIGIN, SIGNER, ModelLedger, drafts
 from tests.unit.gateway.model_collector import MemoryLog, ModelCollector, Wire, World
 from vitaledger import messages, witness
@@ -30,7 +31,7 @@ def log_of(count, seed=1):
 
 
 def uplink(log, **more):
-    return Uplink(ORIGIN, KEY, LEDGER_KEY, log, **more)
+    return Uplink(ORIGIN, KEY, Ledgers.pinned(LEDGER_KEY), log, **more)
 
 
 def payloads(actions, leaf):
@@ -303,7 +304,7 @@ def test_a_good_receipt_is_saved_once():
 def test_a_wrong_receipt_is_said_and_forgotten(make, word):
     log = log_of(20)
     made, _ = sending(log, (0, 20))
-    (alarm,) = made.received("down/receipt", receipt_payload(make(log)), 2.0)
+    (alarm,) = alarms_in(made.received("down/receipt", receipt_payload(make(log)), 2.0))
     assert word in alarm.text
     assert made.custody == 0
 
@@ -313,13 +314,31 @@ def test_a_ledger_that_goes_back_gets_no_belief():
     made, _ = sending(log, (0, 20))
     ledger.custody(1, log.root_at(1))
     made.received("down/receipt", receipt_payload(ledger.custody(10, log.root_at(10))), 2.0)
-    (alarm,) = made.received("down/receipt", receipt_payload(ModelLedger().custody(15, log.root_at(15))), 3.0)
+    went_back = made.received("down/receipt", receipt_payload(ModelLedger().custody(15, log.root_at(15))), 3.0)
+    (alarm,) = alarms_in(went_back)
     assert "went back from 2 to 1" in alarm.text
+    assert ShowLedger() in went_back  # whoever made it sees that it was restored
     fork = ModelLedger()
     fork.custody(2, log.root_at(2))
-    (alarm,) = made.received("down/receipt", receipt_payload(fork.custody(15, log.root_at(15))), 3.0)
+    again = made.received("down/receipt", receipt_payload(fork.custody(15, log.root_at(15))), 3.0)
+    (alarm,) = alarms_in(again)
     assert "two roots" in alarm.text
+    assert ShowLedger() not in again  # it was shown just now
     assert made.custody == 10
+
+
+def test_a_conflict_is_answered_with_the_ledgers_head_before_anything_else():
+    log = log_of(20)
+    made, _ = sending(log, (0, 20))
+    (request,) = [each for each in made.tick(40.0) if each.leaf == "up/checkpoint"]
+    answer = messages.CheckpointAnswer(sha256(request.payload).digest(), messages.CONFLICT, b"0\n", None)
+    first, *rest = made.received("down/checkpoint", messages.CHECKPOINT_ANSWER.encode(answer), 41.0)
+    assert first == ShowLedger()
+    assert "up/checkpoint" in [each.leaf for each in rest if isinstance(each, Publish)]
+
+
+def alarms_in(actions):
+    return [each for each in actions if isinstance(each, Alarm)]
 
 
 def test_a_damaged_body_goes_without_its_bad_part():

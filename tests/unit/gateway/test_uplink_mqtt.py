@@ -12,6 +12,7 @@ from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
 from gateway.config import MqttConfig
+from gateway.ledgers import Ledgers
 from gateway.mqtt import Link
 from gateway.sealing import Sealer
 from gateway.uplink import Uplink
@@ -80,7 +81,7 @@ def wait(condition, seconds=20):
 
 
 def link_of(port, log, saved, alarms, **more):
-    uplink = Uplink(ORIGIN, KEY, LEDGER_KEY, log, anchor_s=0.2)
+    uplink = Uplink(ORIGIN, KEY, Ledgers.pinned(LEDGER_KEY), log, anchor_s=0.2)
     return Link(
         MqttConfig(port=port, **more),
         "g1",
@@ -91,6 +92,7 @@ def link_of(port, log, saved, alarms, **more):
         health=lambda progress: Health(progress.custody, None, 0, 0, None),
         prepare=lambda fork: pytest.fail(f"forked: {fork}"),
         succeeded=lambda note: pytest.fail(f"succeeded: {note}"),
+        save_ledgers=lambda found: pytest.fail(f"ledgers: {found}"),
     )
 
 
