@@ -24,6 +24,7 @@ from collector.reader import Reader
 from collector.watchdog import Watchdog, notify
 from collector.web.app import Health, create_app
 from collector.web.server import Server
+from collector.web.views import Pages
 
 __all__ = ["Worker", "enroll", "init", "open_ledger", "run"]
 
@@ -141,7 +142,9 @@ def run(config: Config, *, ready: Callable[[int], None] | None = None, stop: thr
     reader = Reader.open(config.store_path)
     metrics = Metrics(Sources(reader, step.counts, inbox, link))
     worker = Worker(step, inbox, link.publish, config.ledger.step_ms / 1000, metrics.observe_step)
-    app = create_app(reader, lambda: _health(step, worker, link), metrics.page)
+    http = config.http
+    pages = Pages(config.store_path, str(signer.vkey), http.zone, http.names) if http.pages else None
+    app = create_app(reader, lambda: _health(step, worker, link), metrics.page, pages)
     server = Server(app, config.http.host, config.http.port)
     worker.start()
     server.start()

@@ -19,7 +19,7 @@ class Server:
         self.port: int = self._socket.getsockname()[1]
         options = uvicorn.Config(
             app,
-            lifespan="off",
+            lifespan="on",
             log_config=None,
             access_log=False,
             server_header=False,

@@ -1,0 +1,59 @@
+"""The pages: one module a page. Each shows only what the checker has verified for that view.
+
+| path | page |
+|---|---|
+| / | overview: gateways and devices, problems first; live by /events |
+| /devices/LABEL | history of a device: charts, gaps, alarms, proof |
+| /devices/LABEL/data | what the charts are drawn from, line by line as it is verified |
+| /devices/LABEL/table, …/print | the same as a table; on A4 paper |
+| /explained | what each state means, and what the ledger cannot prove |
+| /static/… | style and scripts; nothing is loaded from elsewhere |
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from starlette.middleware import Middleware
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from collector.web.checker.client import Checker
+from collector.web.views import explained, history, overview, report, table
+from collector.web.views.common import STATIC, OwnNames, Site
+
+__all__ = ["Pages"]
+
+
+class Pages:
+    """All pages over one store; `start` and `close` are called in the event loop that serves them."""
+
+    def __init__(self, store: Path, vkey: str, zone: str = "UTC", names: Sequence[str] = ()) -> None:
+        self._checker = Checker(store, vkey)
+        self._only = [Middleware(OwnNames, names=names)]
+        self._site = Site(self._checker, ZoneInfo(zone))
+        self._live = overview.Live(self._site)
+
+    async def start(self) -> None:
+        """Start the process that verifies."""
+        await self._checker.start()
+
+    async def close(self) -> None:
+        """End it."""
+        await self._live.close()
+        await self._checker.close()
+
+    def routes(self) -> list[BaseRoute]:
+        """The routes of all pages."""
+        site, device = self._site, "/devices/{label:path}"
+        views = {
+            "/": overview.page(site),
+            "/events": self._live.events,
+            f"{device}/data": history.data(site),
+            f"{device}/table": table.page(site),
+            f"{device}/print": report.page(site),
+            device: history.page(site),
+            "/explained": explained.page(site),
+        }
+        found: list[BaseRoute] = [Route(path, view, middleware=self._only) for path, view in views.items()]
+        return [*found, Mount("/static", StaticFiles(directory=STATIC), middleware=self._only)]
