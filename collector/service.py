@@ -145,7 +145,7 @@ def run(config: Config, *, ready: Callable[[int], None] | None = None, stop: thr
     http = config.http
     pages = Pages(config.store_path, str(signer.vkey), http.zone, http.names) if http.pages else None
     app = create_app(reader, lambda: _health(step, worker, link), metrics.page, pages)
-    server = Server(app, config.http.host, config.http.port)
+    server = Server(app, http.host, http.port, pages.end if pages is not None else lambda: None)
     worker.start()
     server.start()
     link.start()

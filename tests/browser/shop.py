@@ -36,18 +36,16 @@ def copy(made, folder: Path) -> Path:
     return path
 
 
-def application(path: Path, vkey: str, **options):
-    return create_app(Reader.open(path), lambda: HEALTH, pages=Pages(path, vkey, **options))
-
-
 @contextmanager
 def serve(path: Path, vkey: str, **options):
-    server = Server(application(path, vkey, **options), "127.0.0.1", 0)
-    server.start()
-    try:
-        yield f"http://127.0.0.1:{server.port}"
-    finally:
-        server.stop()
+    pages = Pages(path, vkey, **options)
+    with Reader.open(path) as reader:
+        server = Server(create_app(reader, lambda: HEALTH, pages=pages), "127.0.0.1", 0, pages.end)
+        server.start()
+        try:
+            yield f"http://127.0.0.1:{server.port}"
+        finally:
+            server.stop()
 
 
 @contextmanager

@@ -10,6 +10,7 @@
 | /static/… | style and scripts; nothing is loaded from elsewhere |
 """
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -33,10 +34,17 @@ class Pages:
         self._only = [Middleware(OwnNames, names=names)]
         self._site = Site(self._checker, ZoneInfo(zone))
         self._live = overview.Live(self._site)
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def start(self) -> None:
         """Start the process that verifies."""
+        self._loop = asyncio.get_running_loop()
         await self._checker.start()
+
+    def end(self) -> None:
+        """End what would go on for ever: a server that stops waits for its answers."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._live.end)
 
     async def close(self) -> None:
         """End it."""

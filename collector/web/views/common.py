@@ -54,6 +54,7 @@ class Site:
             "when": self.when,
             "day_time": self.day_time,
             "clock": self.clock,
+            "ago": ago,
             "iso": iso,
             "path": device_path,
         }
@@ -166,6 +167,16 @@ class OwnNames:
 def now_us() -> int:
     """This machine's clock, in µs since 1970 UTC."""
     return time.time_ns() // 1000
+
+
+def ago(at_us: int, now: int) -> str:
+    """How old something is, in the words of base.js, which counts on."""
+    seconds = max(0, now - at_us) / 1e6
+    if seconds < 90:
+        return f"{seconds:.0f} s ago"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min ago"
+    return f"{seconds / 3600:.1f} h ago" if seconds < 172_800 else f"{seconds // 86_400:.0f} days ago"
 
 
 def iso(at_us: int) -> str:

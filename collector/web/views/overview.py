@@ -32,15 +32,15 @@ def page(site: Site) -> View:
 
 def rows(site: Site, found: dict[str, Any]) -> bytes:
     """The overview as the page takes it up: the markup of each row, in their order."""
-    devices = [
-        {"id": each["label"], "html": site.render("parts/device_row.html", row=each)} for each in found["devices"]
-    ]
-    gateways = [
-        {"id": each["origin"], "html": site.render("parts/gateway_row.html", row=each)} for each in found["gateways"]
-    ]
+    devices = [{"id": each["label"], "html": _row(site, "device", each, found)} for each in found["devices"]]
+    gateways = [{"id": each["origin"], "html": _row(site, "gateway", each, found)} for each in found["gateways"]]
     times = {"now_us": found["now_us"], "newest_us": found["newest_us"]}
     summary = site.render("parts/problems.html", overview=found)
     return msgspec.json.encode(times | {"devices": devices, "gateways": gateways, "summary": summary})
+
+
+def _row(site: Site, kind: str, row: dict[str, Any], found: dict[str, Any]) -> str:
+    return site.render(f"parts/{kind}_row.html", row=row, now_us=found["now_us"])
 
 
 class Live:
@@ -48,7 +48,7 @@ class Live:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._watching: set[asyncio.Queue[str]] = set()
+        self._watching: set[asyncio.Queue[str | None]] = set()
         self._task: asyncio.Task[None] | None = None
 
     async def events(self, _request: Request) -> Response:
@@ -56,6 +56,11 @@ class Live:
         if len(self._watching) >= MAX_WATCHING:
             return PlainTextResponse("too many watch the overview\n", 503, HEADERS)
         return EventSourceResponse(self._follow(), headers=HEADERS, ping=15)
+
+    def end(self) -> None:
+        """Let all go who watch."""
+        for each in self._watching:
+            _put(each, None)
 
     async def close(self) -> None:
         """Stop asking."""
@@ -65,13 +70,13 @@ class Live:
                 await self._task
 
     async def _follow(self) -> AsyncIterator[dict[str, str]]:
-        mine: asyncio.Queue[str] = asyncio.Queue(1)
+        mine: asyncio.Queue[str | None] = asyncio.Queue(1)
         self._watching.add(mine)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._ask())
         try:
-            while True:
-                yield {"event": "overview", "data": await mine.get()}
+            while (found := await mine.get()) is not None:
+                yield {"event": "overview", "data": found}
         finally:
             self._watching.discard(mine)
 
@@ -82,7 +87,12 @@ class Live:
             except CheckerError as error:
                 found = msgspec.json.encode({"wrong": str(error)})
             for each in self._watching:
-                with contextlib.suppress(asyncio.QueueEmpty):
-                    each.get_nowait()  # a watcher that is slow gets the newest state only
-                each.put_nowait(found.decode())
+                _put(each, found.decode())
             await asyncio.sleep(EVERY_S)
+
+
+def _put(watcher: asyncio.Queue[str | None], found: str | None) -> None:
+    """A watcher that is slow gets the newest only."""
+    with contextlib.suppress(asyncio.QueueEmpty):
+        watcher.get_nowait()
+    watcher.put_nowait(found)
