@@ -4,7 +4,7 @@
     __main__    the process: asks come in by lines, answers go out by frames; jobs take turns
     desk        the store as it stands, verified; blocks that were verified and are kept
     chart       the parts of a chart, newest first
-    table, rows, header     what the other pages are made of
+    table, rows, files      what the other pages are made of, and exported files
     patrol      verifies the last 30 days again and again, so that the overview knows what does not hold
 
 Verifying is work for a processor: in the collector's own process it would hold up the ledger.

@@ -1,4 +1,4 @@
-"""The process: `python -m collector.web.checker STORE VKEY`.
+"""The process: `python -m collector.web.checker STORE VKEY [still]`; `still` has no patrol.
 
 On standard input a line of JSON for each ask, `{"id": 1, "ask": "chart", "args": {…}}` or `{"id": 1, "cancel": true}`;
 on standard output frames of [length, id, kind] and that many bytes: 0 an answer, 1 an error as JSON, 2 the end. Jobs
@@ -8,6 +8,7 @@ of the input is the end of the process, so it never outlives the collector.
 
 import contextlib
 import logging
+import math
 import os
 import queue
 import signal
@@ -27,19 +28,22 @@ from collector.web.checker.client import ANSWER, END, ERROR, HEADER
 from collector.web.checker.desk import Desk
 from collector.web.checker.jobs import AskError, answers
 from collector.web.checker.patrol import Patrol
-from vitaledger.errors import VitaledgerError
+from vitaledger.errors import MisuseError, VitaledgerError
 
 _log = logging.getLogger("collector.web.checker")
 _NICE = 10  # taking in goes before showing
 _DRAW_BACK_S = 5.0  # after a patrol that failed
+_LOOK_S = 60.0
 
 
 class Process:
     """Jobs and the patrol, in turns."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, *, still: bool) -> None:
         self._desk = desk
         self._patrol = Patrol(desk)
+        if still:
+            self._patrol.due = math.inf
         self._asks: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         self._jobs: deque[tuple[int, Iterator[bytes | None]]] = deque()
 
@@ -48,7 +52,9 @@ class Process:
         threading.Thread(target=self._read, name="asks", daemon=True).start()
         while True:
             try:
-                ask = self._asks.get(block=not self._jobs, timeout=max(self._patrol.due - time.monotonic(), 0))
+                ask = self._asks.get(
+                    block=not self._jobs, timeout=min(max(self._patrol.due - time.monotonic(), 0), _LOOK_S)
+                )
             except queue.Empty:
                 self._turn()
                 continue
@@ -83,6 +89,9 @@ class Process:
         except AskError as error:
             _fail(number, error.status, str(error))
             return
+        except MisuseError as error:
+            _fail(number, 400, str(error))
+            return
         except (VitaledgerError, sqlite3.Error) as error:
             _fail(number, 503, str(error))
             return
@@ -116,7 +125,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the collector; its end is ours
     os.nice(_NICE)
     with contextlib.suppress(BrokenPipeError):
-        Process(Desk(Path(sys.argv[1]), sys.argv[2])).run()
+        Process(Desk(Path(sys.argv[1]), sys.argv[2]), still="still" in sys.argv[3:]).run()
 
 
 if __name__ == "__main__":

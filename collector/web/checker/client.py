@@ -30,8 +30,8 @@ class CheckerError(Exception):
 class Checker:
     """The other end of `python -m collector.web.checker`. Belongs to one event loop."""
 
-    def __init__(self, store: Path, vkey: str) -> None:
-        self._command = (sys.executable, "-m", "collector.web.checker", str(store), vkey)
+    def __init__(self, store: Path, vkey: str, *words: str) -> None:
+        self._command = (sys.executable, "-m", "collector.web.checker", str(store), vkey, *words)
         self._process: asyncio.subprocess.Process | None = None
         self._reading: asyncio.Task[None] | None = None
         self._asks: dict[int, asyncio.Queue[tuple[int, bytes]]] = {}

@@ -6,6 +6,7 @@
 | device | label | one device's row, its signals, its place in the ledger |
 | chart | label, from_us, to_us | see `chart` |
 | table | label, from_us, to_us | see `table` |
+| export | label, from_us, to_us, form, origin | see `files` |
 """
 
 import time
@@ -15,7 +16,7 @@ from typing import Any
 import msgspec
 
 from collector.history import Device
-from collector.web.checker import chart, rows, table
+from collector.web.checker import chart, files, rows, table
 from collector.web.checker.desk import Desk
 from collector.web.checker.parts import signal_plain
 
@@ -31,12 +32,12 @@ class AskError(Exception):
 
 
 def answers(desk: Desk, ask: str, args: Args) -> Iterator[bytes | None]:
-    """The answers to an ask as JSON; None where another job may have its turn."""
+    """The answers to an ask, JSON but for a file's bytes; None where another job may have its turn."""
     for answer in _answers(desk, ask, args):
-        yield None if answer is None else msgspec.json.encode(answer)
+        yield msgspec.json.encode(answer) if isinstance(answer, dict) else answer
 
 
-def _answers(desk: Desk, ask: str, args: Args) -> Iterator[dict[str, Any] | None]:
+def _answers(desk: Desk, ask: str, args: Args) -> Iterator[dict[str, Any] | bytes | None]:
     now_us = time.time_ns() // 1000
     match ask:
         case "overview":
@@ -47,6 +48,9 @@ def _answers(desk: Desk, ask: str, args: Args) -> Iterator[dict[str, Any] | None
             yield from chart.chart(desk, _find(desk, args), int(args["from_us"]), int(args["to_us"]))
         case "table":
             yield from table.table(desk, _find(desk, args), int(args["from_us"]), int(args["to_us"]))
+        case "export":
+            span = int(args["from_us"]), int(args["to_us"])
+            yield from files.export(desk, _find(desk, args), *span, str(args["form"]), args["origin"], now_us)
         case _:
             raise AskError(400, f"{ask}: nobody knows how to answer that")
 

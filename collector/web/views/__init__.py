@@ -6,6 +6,7 @@
 | /devices/LABEL | history of a device: charts, gaps, alarms, proof |
 | /devices/LABEL/data | what the charts are drawn from, line by line as it is verified |
 | /devices/LABEL/table, …/print | the same as a table; on A4 paper |
+| /devices/LABEL/export/FORM | evidence, or the same in another form (collector.exports) |
 | /explained | what each state means, and what the ledger cannot prove |
 | /static/… | style and scripts; nothing is loaded from elsewhere |
 """
@@ -20,7 +21,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from collector.web.checker.client import Checker
-from collector.web.views import explained, history, overview, report, table
+from collector.web.views import explained, export, history, overview, report, table
 from collector.web.views.common import STATIC, OwnNames, Site
 
 __all__ = ["Pages"]
@@ -31,6 +32,7 @@ class Pages:
 
     def __init__(self, store: Path, vkey: str, zone: str = "UTC", names: Sequence[str] = ()) -> None:
         self._checker = Checker(store, vkey)
+        self._maker = Checker(store, vkey, "still")  # of files: that takes seconds in one go
         self._only = [Middleware(OwnNames, names=names)]
         self._site = Site(self._checker, ZoneInfo(zone))
         self._live = overview.Live(self._site)
@@ -50,6 +52,7 @@ class Pages:
         """End it."""
         await self._live.close()
         await self._checker.close()
+        await self._maker.close()
 
     def routes(self) -> list[BaseRoute]:
         """The routes of all pages."""
@@ -60,6 +63,7 @@ class Pages:
             f"{device}/data": history.data(site),
             f"{device}/table": table.page(site),
             f"{device}/print": report.page(site),
+            f"{device}/export/{{form}}": export.download(site, self._maker),
             device: history.page(site),
             "/explained": explained.page(site),
         }

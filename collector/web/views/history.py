@@ -7,8 +7,8 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
+from collector.exports import FORMATS
 from collector.web.checker.client import CheckerError
-from collector.web.checker.parts import AXES
 from collector.web.views.common import HEADERS, MOST_US, SPANS_US, Site, View
 
 _LINES = "application/x-ndjson"
@@ -31,7 +31,7 @@ def context(site: Site, request: Request, device: dict[str, Any]) -> dict[str, A
         "span": span,
         "spans": list(SPANS_US),
         "entry": request.query_params.get("entry", ""),
-        "axes": AXES,
+        "forms": FORMATS.values(),
     }
 
 

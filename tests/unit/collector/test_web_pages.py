@@ -3,9 +3,11 @@
 import json
 import re
 import sqlite3
+from hashlib import sha256
 
 import pytest
 
+from collector.exports import FORMATS
 from collector.generations import history
 from collector.history import Span, find_device
 from collector.reader import Reader
@@ -16,6 +18,8 @@ from tests.browser import shop
 from tests.browser.hospital import Bed, Hospital, Site
 from tests.browser.shop import MASIMO
 from tests.fault.ward import Ward
+from vitaledger import evidence, policy
+from vitaledger.cli.verify import read_zip
 from vitaledger.marks import AlarmPhase, Provenance
 from vitaledger.rows import ReadingRow, rows
 
@@ -363,6 +367,56 @@ def test_the_table_shows_what_failed(own):
 @pytest.mark.parametrize("query", ["?sort=nothing", "?page=0", "?page=x", "?page=-1"])
 def test_a_table_that_is_none(client, query):
     assert client.get(f"/devices/{MASIMO}/table{query}").status_code == 400
+
+
+# -- files ------------------------------------------------------------------------------------------------------------
+
+
+def test_evidence_of_a_page_is_what_the_offline_check_takes(client, made, tmp_path):
+    answer = client.get(f"/devices/{MASIMO}/export/evidence?from=-10m&to=-2m")
+    assert answer.status_code == 200, answer.text
+    assert re.fullmatch(
+        r'attachment; filename="masimo_sn_0000056661_\d+-\d+\.zip"', answer.headers["content-disposition"]
+    )
+    assert sha256(answer.content).hexdigest() == answer.headers["x-sha-256"]
+    path = tmp_path / "evidence.zip"
+    path.write_bytes(answer.content)
+    trusted = policy.parse(f"log {made.ward.vkey}\nquorum none\n".encode())
+    assert evidence.verify(read_zip(path), trusted).claim.chain == MASIMO
+
+
+@pytest.mark.parametrize("form", ["fhir", "hl7", "csv"])
+def test_other_forms_of_a_page(client, form):
+    answer = client.get(f"/devices/{MASIMO}/export/{form}?from=-10m&to=-9m")
+    assert answer.status_code == 200, answer.text
+    assert len(answer.content) == int(answer.headers["content-length"]) > 1000
+    assert answer.headers["content-disposition"].endswith(f'.{FORMATS[form].suffix}"')
+
+
+def test_a_page_exports_a_day_at_most(client):
+    answer = client.get(f"/devices/{MASIMO}/export/csv?from=-25h&to=now")
+    assert answer.status_code == 400
+    assert "a day at most" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "text"),
+    [
+        ("export/pdf?from=-1h&to=now", 400, "expected one of evidence"),
+        ("export/csv?from=2020-01-01&to=2020-01-01T01:00", 400, "no entry in this span"),
+        ("export/csv?from=-1h&to=now&origin=x", 400, "is not on x"),
+    ],
+)
+def test_what_cannot_be_exported_is_said(client, path, status, text):
+    answer = client.get(f"/devices/{MASIMO}/{path}")
+    assert (answer.status_code, text in answer.text) == (status, True)
+
+
+def test_there_is_no_evidence_of_what_failed(own):
+    shop.flip(own.store, MASIMO, 1300)
+    answer = own.get(f"/devices/{MASIMO}/export/evidence?from=-1h&to=now")
+    assert answer.status_code == 503
+    assert "cannot be evidence" in answer.text
 
 
 # -- what others wrote ------------------------------------------------------------------------------------------------

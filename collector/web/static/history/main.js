@@ -226,6 +226,7 @@ function follow(from, to, query) { // the form and the links say what is shown
   document.getElementById("from").value = local(from);
   document.getElementById("to").value = local(to);
   document.querySelectorAll("[data-span]").forEach((each) => each.removeAttribute("aria-current"));
+  for (const link of document.querySelectorAll("[data-form]")) link.href = `${view.dataset.path}/export/${link.dataset.form}${query}`;
   for (const [id, page] of [["table-link", "table"], ["print-link", "print"]]) document.getElementById(id).href = `${view.dataset.path}/${page}${query}`;
 }
 
