@@ -18,6 +18,7 @@ import tomllib
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 from msgspec import Meta, Struct
@@ -45,10 +46,17 @@ class Mqtt(Struct, frozen=True, kw_only=True):
 
 
 class Http(Struct, frozen=True, kw_only=True):
-    """Where the ledger is served; port 0 takes a free one."""
+    """Where the ledger and the pages are served; port 0 takes a free one.
+
+    `pages` says whether the pages are served: they show readings to whoever reaches them. `names` are those by which
+    they are reached beside this machine's own; `zone` is that of their times.
+    """
 
     host: str = "127.0.0.1"
     port: Port = 8080
+    pages: bool = False
+    names: tuple[str, ...] = ()
+    zone: str = "UTC"
 
 
 class LedgerOptions(Struct, frozen=True, kw_only=True):
@@ -141,6 +149,11 @@ def parse(data: bytes, path: Path) -> Config:
         raise MisuseError(f"{path}: [mqtt] cert and key belong together")
     if config.mqtt.cert is not None and config.mqtt.ca is None:
         raise MisuseError(f"{path}: [mqtt] cert needs ca: TLS is on where ca is set")
+    try:
+        ZoneInfo(config.http.zone)
+    except (ZoneInfoNotFoundError, ValueError):
+        zone = config.http.zone
+        raise MisuseError(f"{path}: [http] zone {zone!r}: expected a zone of this machine, as Europe/Berlin") from None
     return msgspec.structs.replace(config, base=path.absolute().parent)
 
 
@@ -182,6 +195,12 @@ port = 1883
 # The ledger as tiles, and /healthz. Port 0 takes a free port; it is written to <state>/http-port.
 host = "127.0.0.1"
 port = 8080
+# The pages: overview and history of the devices. They show readings to whoever reaches this port.
+pages = true
+# The zone of the pages' times.
+# zone = "Europe/Berlin"
+# Names by which the pages are reached, beside this machine's own.
+# names = ["vitals.hospital.example"]
 
 [ledger]
 # At most one ledger step in this time.

@@ -151,14 +151,14 @@ def _is_on(store: VerifiedStore, device: Device, port: str) -> bool:
 
 def chain_history(log: VerifiedLog, chain: ChainRow, span: Span, newest: int | None = None) -> Iterator[Seen]:
     """The entries of one micro-chain in a span, in order of their numbers, links between them checked."""
-    for first, last in _tail(_runs(log, chain, span), newest):
+    for first, last in _tail(runs_of(log, chain, span), newest):
         for seen in run(log, chain, first, last):
             if seen.verdict.state is State.FAILED or span.first_seq is not None or overlaps(seen, span):
                 yield seen
-    yield from _out_of_order(log, chain, span)
+    yield from out_of_order(log, chain, span)
 
 
-def _out_of_order(log: VerifiedLog, chain: ChainRow, span: Span) -> Iterator[Seen]:
+def out_of_order(log: VerifiedLog, chain: ChainRow, span: Span) -> Iterator[Seen]:
     """Findings of this micro-chain whose number another entry holds already: shown behind the others."""
     if chain.broken is None:
         return
@@ -180,7 +180,7 @@ def _out_of_order(log: VerifiedLog, chain: ChainRow, span: Span) -> Iterator[See
 
 def run(log: VerifiedLog, chain: ChainRow, first: int, last: int) -> Iterator[Seen]:
     """Entries first to last of one micro-chain, each verified and linked to the one before it."""
-    before = _hash_before(log, chain, first)
+    before = hash_before(log, chain, first)
     seq = first
     while seq <= last:
         places = log.reader.positions(chain.chain, seq, min(seq + _BATCH - 1, last))
@@ -232,7 +232,7 @@ def _see(log: VerifiedLog, chain: ChainRow, place: Position, before: bytes | Non
     return Seen(log.row, chain.name, seq, at_us, look)
 
 
-def _hash_before(log: VerifiedLog, chain: ChainRow, seq: int) -> bytes | None:
+def hash_before(log: VerifiedLog, chain: ChainRow, seq: int) -> bytes | None:
     """What entry `seq` must quote; None where that cannot be told (then the entry before is failed itself)."""
     if seq == 0:
         return genesis(log.row.origin, chain.name)
@@ -243,7 +243,7 @@ def _hash_before(log: VerifiedLog, chain: ChainRow, seq: int) -> bytes | None:
 # -- intervals --------------------------------------------------------------------------------------------------------
 
 
-def _runs(log: VerifiedLog, chain: ChainRow, span: Span) -> list[tuple[int, int]]:
+def runs_of(log: VerifiedLog, chain: ChainRow, span: Span) -> list[tuple[int, int]]:
     """The runs [first, last] of seqs that a span covers, ascending and apart."""
     end = chain.next_seq - 1
     if span.first_seq is not None or span.last_seq is not None:

@@ -358,6 +358,29 @@ class Reader:
         query = "SELECT seq, idx, wall_ms FROM positions WHERE chain = ? AND wall_ms >= ? AND wall_ms < ? ORDER BY +seq"
         return [Position(*row) for row in self._db.execute(query, (chain, from_ms, to_ms))]
 
+    def sealed(
+        self, row: ChainRow, first_seq: int, last_seq: int
+    ) -> Iterator[tuple[Position, bytes | None, bytes | None]]:
+        """The entries first_seq … last_seq of a micro-chain with leaf and body, by seq; None where there is no row."""
+        query = (
+            "SELECT seq, idx, wall_ms, leaf, body FROM positions LEFT JOIN entries ON id = ? + idx"
+            " WHERE chain = ? AND seq BETWEEN ? AND ? ORDER BY seq"
+        )
+        base = entry_id(row.log, 0)
+        for seq, idx, wall_ms, leaf, body in self._db.execute(query, (base, row.chain, first_seq, last_seq)):
+            yield Position(seq, idx, wall_ms), leaf, body
+
+    def last_position(self, chain: int, seq: int) -> Position | None:
+        """Where the newest entry of a micro-chain stands whose number is at most `seq`."""
+        query = "SELECT seq, idx, wall_ms FROM positions WHERE chain = ? AND seq <= ? ORDER BY seq DESC LIMIT 1"
+        row = self._db.execute(query, (chain, seq)).fetchone()
+        return None if row is None else Position(*row)
+
+    def has_finding(self, log: int, first: int, last: int) -> bool:
+        """Whether a finding speaks of an entry of [first, last] of a log."""
+        query = "SELECT 1 FROM findings WHERE log = ? AND idx BETWEEN ? AND ? LIMIT 1"
+        return self._db.execute(query, (log, first, last)).fetchone() is not None
+
     # -- copies and rollbacks -----------------------------------------------------------------------------------------
 
     def forks(self, log: int | None = None) -> list[ForkRow]:

@@ -26,6 +26,7 @@ from collector.store import Store
 from collector.watchdog import Watchdog, notify
 from collector.web.app import Health, create_app
 from collector.web.server import Server
+from collector.web.views import Pages
 
 __all__ = ["Worker", "enroll", "init", "open_ledger", "run"]
 
@@ -167,8 +168,10 @@ def _serve(config: Config, ready: Callable[[int], None] | None, stop: threading.
     reader = Reader.open(config.store_path)
     metrics = Metrics(Sources(reader, step.counts, inbox, link))
     worker = Worker(step, inbox, link.publish, config.ledger.step_ms / 1000, metrics.observe_step)
-    app = create_app(reader, lambda: _health(step, worker, link), metrics.page)
-    server = Server(app, config.http.host, config.http.port)
+    http = config.http
+    pages = Pages(config.store_path, str(signer.vkey), http.zone, http.names) if http.pages else None
+    app = create_app(reader, lambda: _health(step, worker, link), metrics.page, pages)
+    server = Server(app, http.host, http.port, pages.end if pages is not None else lambda: None)
     worker.start()
     server.start()
     link.start()

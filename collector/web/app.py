@@ -1,17 +1,19 @@
-"""The ledger as tiles, and whether the collector is well.
+"""The ledger as tiles, whether the collector is well, and the pages.
 
     /ledger/checkpoint                     the newest head, seconds of caching
     /ledger/tile/<L>/<N>[.p/<W>]           hashes      for ever the same, cached for ever
     /ledger/tile/entries/<N>[.p/<W>]       statements
     /healthz                               JSON; 503 where something is wrong
     /metrics                               Prometheus; with /healthz for the provider's own eyes (collector.metrics)
+    everything else                        pages for people (collector.web.views), where they are served
 
 Anyone may read the ledger: it names gateways, sizes, roots and times, never a reading. A path that is not exactly one
 that tlog-tiles writes, or that is beyond the newest published size, is not there.
 """
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 
 from starlette.applications import Starlette
@@ -23,6 +25,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from collector.metrics import CONTENT_TYPE
 from collector.reader import LEDGER, Reader
+from collector.web.views import Pages
 from vitaledger.errors import MalformedError
 from vitaledger.merkle import HASH_SIZE, TILE_HEIGHT, TILE_WIDTH
 from vitaledger.tiles import encode_bundle, parse_tile_path
@@ -49,8 +52,13 @@ class Health:
     step_ms: int | None
 
 
-def create_app(reader: Reader, health: Callable[[], Health], metrics: Callable[[], bytes] = bytes) -> Starlette:
-    """The application. The reader is used from the thread that serves only."""
+def create_app(
+    reader: Reader,
+    health: Callable[[], Health],
+    metrics: Callable[[], bytes] = bytes,
+    pages: Pages | None = None,
+) -> Starlette:
+    """The application. The reader is used from the thread that serves only; the pages have a process of their own."""
 
     async def checkpoint(_request: Request) -> Response:
         return Response(reader.ledger_checkpoint(), media_type="text/plain; charset=utf-8", headers=_SECONDS)
@@ -68,14 +76,24 @@ def create_app(reader: Reader, health: Callable[[], Health], metrics: Callable[[
     async def numbers(_request: Request) -> Response:
         return Response(metrics(), headers=_NEVER, media_type=CONTENT_TYPE)
 
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        if pages is not None:
+            await pages.start()
+        yield
+        if pages is not None:
+            await pages.close()
+
     return Starlette(
         routes=[
             Route("/ledger/checkpoint", checkpoint),
             Route("/ledger/tile/{path:path}", tile),
             Route("/healthz", healthz),
             Route("/metrics", numbers),
+            *(pages.routes() if pages is not None else ()),
         ],
         middleware=[Middleware(_SecurityHeaders)],
+        lifespan=lifespan,
     )
 
 
@@ -96,13 +114,17 @@ def read_tile(reader: Reader, path: str) -> bytes | None:
 
 
 class _SecurityHeaders:
+    """Adds to each answer the headers that it does not set itself."""
+
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_with(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *_SECURITY]
+                there = {name for name, _ in message["headers"]}
+                missing = [pair for pair in _SECURITY if pair[0] not in there]
+                message["headers"] = [*message["headers"], *missing]
             await send(message)
 
         wrapped: Callable[[Message], Awaitable[None]] = send_with

@@ -2,6 +2,7 @@
 
 import socket
 import threading
+from collections.abc import Callable
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -12,14 +13,15 @@ MAX_CONNECTIONS = 128  # more are answered 503
 
 
 class Server:
-    """Serves from `start` to `stop`. The socket is bound when it is made."""
+    """Serves from `start` to `stop`, which calls `ends` first. The socket is bound when it is made."""
 
-    def __init__(self, app: ASGIApp, host: str, port: int) -> None:
+    def __init__(self, app: ASGIApp, host: str, port: int, ends: Callable[[], None] = lambda: None) -> None:
+        self._ends = ends
         self._socket = _bind(host, port)
         self.port: int = self._socket.getsockname()[1]
         options = uvicorn.Config(
             app,
-            lifespan="off",
+            lifespan="on",
             log_config=None,
             access_log=False,
             server_header=False,
@@ -41,6 +43,7 @@ class Server:
 
     def stop(self) -> None:
         """Finish what is under way, and stop."""
+        self._ends()
         self._server.should_exit = True
         self._thread.join(5)
         self._socket.close()
@@ -55,6 +58,7 @@ def _bind(host: str, port: int) -> socket.socket:
         listening = socket.socket(found[0], socket.SOCK_STREAM)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(found[4])
+        listening.listen(MAX_CONNECTIONS)  # who comes while the pages still start waits, and is not refused
     except OSError as error:
         raise MisuseError(f"http {host}:{port}: cannot listen: {error.strerror}") from error
     return listening

@@ -97,7 +97,7 @@ def _watch(stage: Stage, console: Console, seconds: float | None, *, show: bool)
         while seconds is None or time.monotonic() - began < seconds:
             stage.check()
             if live and streams:
-                live.update(screen.live(streams[0].value, streams[1].value, time.monotonic() - began))
+                live.update(screen.live(streams[0].value, streams[1].value, time.monotonic() - began, stage.pages()))
             time.sleep(0.25)
 
 

@@ -11,8 +11,10 @@ from rich.text import Text
 SHOWN = ("spo2", "pulse", "pi")
 
 
-def live(collector: dict[str, Any], gateway: dict[str, Any], seconds: float) -> RenderableType:
-    """The picture while the demo runs."""
+def live(
+    collector: dict[str, Any], gateway: dict[str, Any], seconds: float, pages: str | None = None
+) -> RenderableType:
+    """The picture while the demo runs; `pages` is where the same is to be seen in a browser."""
     devices = Table(title="latest readings, as the ledger has them, each verified", expand=True)
     for heading in ("device", *SHOWN, "age", "state"):
         devices.add_column(heading, justify="left" if heading in {"device", "state"} else "right")
@@ -40,6 +42,8 @@ def live(collector: dict[str, Any], gateway: dict[str, Any], seconds: float) -> 
         ("byte to receipt", f"p50 {_ms(gateway.get('receipt_ms_p50'))}, p99 {_ms(gateway.get('receipt_ms_p99'))}"),
     ):
         path.add_row(Text(name, style="bold"), value)
+    if pages is not None:
+        path.add_row(Text("in your browser", style="bold"), Text(pages, style=f"bold cyan link {pages}"))
     title = f"vitaledger demo, {seconds:.0f} s: devices → gateway → MQTT → collector → ledger   (Ctrl-C ends it)"
     return Panel(Group(devices, path), title=title)
 

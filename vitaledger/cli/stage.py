@@ -41,6 +41,7 @@ protocol = "3.1.1"  # all that the embedded broker speaks
 [http]
 host = "127.0.0.1"
 port = 0
+pages = true
 """
 GATEWAY_CONFIG = """\
 provider = "{provider}"
@@ -119,6 +120,14 @@ class Stage:
     def start_collector(self) -> None:
         """Start the collector's service."""
         self._spawn("collector", "vitaledger-collector", "--config", str(self.collector_config), "run")
+
+    def pages(self) -> str | None:
+        """The address of the collector's pages; None until it has said its port."""
+        try:
+            port = (self.collector_store.parent / "http-port").read_text("ascii").strip()
+        except OSError:
+            return None
+        return f"http://127.0.0.1:{port}/"
 
     def start_gateway(self) -> None:
         """Start the gateway; it opens the devices' ports as they appear."""

@@ -19,7 +19,7 @@ def test_the_least_and_the_defaults(tmp_path):
 
 def test_the_template_is_a_configuration(tmp_path):
     text = config.TEMPLATE.format(provider="h.example")
-    assert parse(text, tmp_path) == parse('provider = "h.example"', tmp_path)
+    assert parse(text, tmp_path) == parse('provider = "h.example"\n[http]\npages = true', tmp_path)
     uncommented = "\n".join(line.removeprefix("# ") if " = " in line else line for line in text.splitlines())
     assert parse(uncommented, tmp_path).mqtt.user == "collector"
 
