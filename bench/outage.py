@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +117,7 @@ class Figures:
     def goals(self) -> list[tuple[str, str, str, bool]]:
         """(what, goal, found, whether it holds)."""
         grown = _growth(self.away.gateway_mb.get(2), self.away.gateway_mb_end)
-        collector = _growth(self.back.collector_mb[0], self.back.collector_mb[2])
+        collector = _growth(self.back.collector_mb[0] * (self.away.hours > HOUR_TWO), self.back.collector_mb[2])
         back, ended = self.back, self.ended
         whole = (ended.counted, ended.samples_counted) == (ended.said, ended.samples_said)
         return [
@@ -282,7 +283,7 @@ def show(figures: Figures) -> bool:
         ("backlog at the connection; entries/s", ",.0f", [back.backlog, back.entries_a_s]),
         ("live entries meanwhile; median s behind", ",.1f", [back.live_entries, back.live_median_s]),
         ("CPU s of gateway and collector", ",.0f", [back.gateway_cpu_s, back.collector_cpu_s]),
-        ("gateway MB in the outage: hour 2, end", ",.1f", [away.gateway_mb.get(2, 0), away.gateway_mb_end]),
+        ("gateway MB in the outage: hour 2, end", ",.1f", [away.gateway_mb.get(2, nan), away.gateway_mb_end]),
         ("gateway MB in the drain: begin, most, end", ",.1f", [*back.gateway_mb]),
         ("collector MB in the outage: begin, end", ",.1f", [*away.collector_mb]),
         ("collector MB: hour 2 stored, most, all", ",.1f", [*back.collector_mb]),
