@@ -26,6 +26,7 @@ from gateway.disk import DiskGuard
 from gateway.draft import Draft, Instant
 from gateway.drivers.load import load
 from gateway.journal import Journal
+from gateway.ledgers import Ledgers
 from gateway.placement import Subject
 from gateway.reader import Reader
 from gateway.recorder import Limits, Recorder
@@ -104,7 +105,7 @@ class Outage:
         )
         self._lines = [Line(port, self._chains, self._journal, limits) for port in settings.ports]
         key = verifier_of(keys.load(settings.key, settings.origin).vkey)
-        self._uplink = Uplink(settings.origin, key, settings.ledger_verifier, reader)
+        self._uplink = Uplink(settings.origin, key, Ledgers.pinned(settings.ledger_verifier), reader)
         self._commit(
             [
                 self._own(events.Boot(version("vitaledger")[:32], os.urandom(16), 1, "first start")),

@@ -107,7 +107,7 @@ class Witness:
     def live_first(self) -> bool:
         """Whether the newest entries were stored first: in the first answer that had any, beyond a hole."""
         first = next(stored for _, stored in self.stored if stored)
-        return first[-1].first > 0 and first[-1].end >= self.backlog
+        return first[-1].first >= (self.backlog - 1) // messages.TILE * messages.TILE > 0
 
     def live(self, log: Reader) -> Live:
         """How late entries made after the connection were, from then until nobody looked any more."""
