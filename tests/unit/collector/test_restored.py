@@ -287,7 +287,7 @@ def test_evidence_of_the_next_ledger_is_checked_with_the_old_policy_and_the_note
     world.run(5)
     verified = VerifiedStore(world.store, str(world.signer.vkey))
     device = find_device(verified, "g1/nonin:port:bed-0")
-    made = export(verified, device, Span(first_seq=2, last_seq=6), exported="now", by="test")
+    made = export(verified, device, Span(first_seq=2, last_seq=6), exported="now", by="test", program="test")
     old = policy.parse(f"log {world.vkey}\nquorum none\n".encode())
     with pytest.raises(VerificationError):
         evidence.verify(made.files, old)
