@@ -291,7 +291,7 @@ class Step:
     def _tell_ledger(self, message: Message, turn: _Turn) -> None:
         """Name this ledger to a gateway that does not know yet that it goes on in the place of another."""
         try:
-            knows = shown.led_to(message.payload, str(self._key))
+            knows = shown.is_known(message.payload, self._key)
         except MalformedError as error:
             self._refused(message, turn, BAD_REQUEST, str(error))
             return

@@ -159,6 +159,7 @@ class _Copy:
             for index, leaf in self._old.statements(at, min(at + _BATCH, size)):
                 if isinstance(statement.decode(leaf), Revocation):
                     self._restate(index)
+            self._progress()
 
     def _forks(self, old_key: Vkey, halted: list[tuple[Halted, Contradiction]]) -> None:
         """The ledger that ended may have been signed on twice: what proves it is kept with the forks of logs."""

@@ -34,7 +34,8 @@ _log = logging.getLogger(__name__)
 PORT_FILE = "http-port"
 STALLED_S = 30.0
 IDLE_S = 1.0
-SETTLE_S = 1.0
+SETTLE_S = 1.0  # how long what the broker retains may take to come, from the first message on
+MAX_FIRST = 64  # batches in the first step
 _STILL_AT_IT = "WATCHDOG=1\nEXTEND_TIMEOUT_USEC=60000000"  # copying a large store takes longer than a start may
 LOOK_S = 0.5
 STOP_S = 15.0  # more than a step takes on a slow disk
@@ -58,7 +59,7 @@ class Worker:
         self._observe = observe
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self.run, name="ingest", daemon=True)
-        self.came_round = self._began = time.monotonic()
+        self.came_round = time.monotonic()
         self.stepped: float | None = None
 
     @property
@@ -100,9 +101,21 @@ class Worker:
     def _take(self) -> list[Message]:
         if self._step.more:
             return self._inbox.take(0.0, 0.0)
-        # what gateways retain comes first: it may show that this store is an old copy, before anything is signed
-        due = self._began + SETTLE_S if self.stepped is None else self.stepped + self._step_s
-        return self._inbox.take(due, IDLE_S)
+        if self.stepped is None:
+            return self._take_first()
+        return self._inbox.take(self.stepped + self._step_s, IDLE_S)
+
+    def _take_first(self) -> list[Message]:
+        """What gateways retain, all of it: it may show that this store is an old copy, before anything is signed."""
+        batch = self._inbox.take(0.0, IDLE_S)
+        if not batch or self._stop.wait(SETTLE_S):
+            return batch
+        for _ in range(MAX_FIRST):
+            more = self._inbox.take(0.0, 0.0)
+            if not more:
+                break
+            batch += more
+        return batch
 
     def _process(self, batch: list[Message]) -> None:
         if not batch and not self._step.more:

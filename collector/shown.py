@@ -16,7 +16,7 @@ from collector.reader import LEDGER, Reader
 from vitaledger import fork, messages, succession
 from vitaledger.checkpoint import Checkpoint, open_checkpoint
 from vitaledger.errors import VitaledgerError
-from vitaledger.keys import Vkey, verifier_of
+from vitaledger.keys import Vkey, parse_vkey, verifier_of
 from vitaledger.merkle import consistency_proof, root_from_tiles
 
 
@@ -38,23 +38,27 @@ def contradiction(reader: Reader, key: Vkey, payload: bytes) -> Contradiction | 
         VerificationError: the store's own tree cannot be read.
     """
     said = messages.LEDGER_SHOWN.decode(payload, "up/ledger")
-    origins = _successors(said.notes)
+    origins = _successors(said.notes, key)
     head = None if said.checkpoint is None else _signed(said.checkpoint, key)
     if head is not None and (text := _unlike(reader, head)):
         return Contradiction(text, (key.name, *origins), head, said.checkpoint)
-    for note in said.notes:
-        try:
-            named = succession.open_succession(note, key)
-        except VitaledgerError:
-            continue
-        return Contradiction(f"that {key.name} ended and goes on as {named.new_origin}", (key.name, *origins))
+    if origins:
+        return Contradiction(f"that {key.name} ended and goes on as {origins[0]}", (key.name, *origins))
     return None
 
 
-def led_to(payload: bytes, vkey: str) -> bool:
-    """Whether the notes of an up/ledger message name this ledger's key; MalformedError where it is none."""
-    notes = messages.LEDGER_SHOWN.decode(payload, "up/ledger").notes
-    return any(named == vkey for named, _ in _named(notes))
+def is_known(payload: bytes, key: Vkey) -> bool:
+    """Whether an up/ledger message shows that its gateway believes this ledger; MalformedError where it is none."""
+    said = messages.LEDGER_SHOWN.decode(payload, "up/ledger")
+    if said.checkpoint is not None and _signed(said.checkpoint, key) is not None:
+        return True
+    for note in said.notes:
+        try:
+            if succession.parse_unverified(note).new_vkey == str(key):
+                return True
+        except VitaledgerError:
+            continue
+    return False
 
 
 def fork_evidence(reader: Reader, vkey: str, found: Contradiction) -> bytes | None:
@@ -91,17 +95,15 @@ def _signed(note: bytes, key: Vkey) -> Checkpoint | None:
     return head if head.origin == key.name else None
 
 
-def _successors(notes: tuple[bytes, ...]) -> tuple[str, ...]:
-    return tuple(origin for _, origin in _named(notes))
-
-
-def _named(notes: tuple[bytes, ...]) -> list[tuple[str, str]]:
-    """(vkey, origin) of those that notes name, whoever signed them: a number that somebody uses is not used again."""
-    found = []
+def _successors(notes: tuple[bytes, ...], first: Vkey) -> tuple[str, ...]:
+    """The origins that notes lead to from this ledger, each signed by a key before it: others are anybody's word."""
+    known = {first.name: first}
     for note in notes:
         try:
-            said = succession.parse_unverified(note)
+            old = known.get(succession.parse_unverified(note).old_origin)
+            if old is not None:
+                named = parse_vkey(succession.open_succession(note, old).new_vkey)
+                known[named.name] = named
         except VitaledgerError:
             continue
-        found.append((said.new_vkey, said.new_origin))
-    return found
+    return tuple(known)[1:]

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from collector import config, restored, successions
+from collector import config, losses, restored, successions
 from collector.alarms import ledger_alarms
 from collector.cli import cli
 from collector.cli.status import state_of
-from collector.enrolment import enroll
+from collector.enrolment import enroll, open_ledger
 from collector.export import export
 from collector.history import Span, find_device
 from collector.ingest import Message, Step
@@ -20,10 +20,10 @@ from collector.reader import Reader
 from collector.shown import contradiction
 from collector.verified import VerifiedStore
 from collector.verify import verify_store
-from tests.unit.collector.model_gateway import NOW
+from tests.unit.collector.model_gateway import NOW, Desk, Gateway
 from tests.unit.collector.restored_world import World
-from vitaledger import evidence, fork, policy, statement
-from vitaledger.checkpoint import parse_unverified
+from vitaledger import evidence, fork, policy, statement, succession
+from vitaledger.checkpoint import Checkpoint, parse_unverified, sign_checkpoint
 from vitaledger.errors import MisuseError, VerificationError
 from vitaledger.keys import Ed25519Signer
 from vitaledger.messages import LEDGER_SHOWN, LedgerShown
@@ -287,7 +287,7 @@ def test_evidence_of_the_next_ledger_is_checked_with_the_old_policy_and_the_note
     world.run(5)
     verified = VerifiedStore(world.store, str(world.signer.vkey))
     device = find_device(verified, "g1/nonin:port:bed-0")
-    made = export(verified, device, Span(first_seq=2, last_seq=6), exported="now", by="test")
+    made = export(verified, device, Span(first_seq=2, last_seq=6), exported="now", by="test", program="test")
     old = policy.parse(f"log {world.vkey}\nquorum none\n".encode())
     with pytest.raises(VerificationError):
         evidence.verify(made.files, old)
@@ -359,3 +359,74 @@ def test_nothing_is_begun_without_a_reason(world):
     with pytest.raises(MisuseError, match="nothing shows"):
         restored.begin(world.config, world.random.randbytes, NOW)
     assert not (Path(world.config.state_dir) / "2").exists()
+
+
+def halted_by(desk, payload):
+    """The store of a desk, halted by what a gateway shows, and the configuration that it is of."""
+    desk.step.process([Message("g1", "up/ledger", payload)], desk.now)
+    assert desk.step.halted
+    desk.close()
+    made = config.parse(b'provider = "h.example"\nstate = "."\n', desk.path.parent / "collector.toml")
+    return config.newest(made)
+
+
+def head_of(desk, size, root=bytes(32)):
+    return sign_checkpoint(Checkpoint(FIRST, size, root), desk.signer)
+
+
+def test_long_logs_holes_findings_losses_and_waiting_entries_are_taken_over(tmp_path):
+    long, gap, empty = Gateway("g1").add(5000), Gateway("g2").add(700), Gateway("g3")
+    long.add(1, content=b"\x80").add(200)
+    desk = Desk(tmp_path, long, gap, empty)
+    desk.send(long.anchor(4000))
+    desk.send_all(long)
+    desk.send(gap.anchor(), gap.entries(0, 100), gap.entries(512, 600))
+    losses.state_loss(desk.store, desk.signer, gap.origin, "burned", NOW)
+    desk.step.reload()
+    before = {row.origin: (row.stored, row.witnessed, desk.store.ranges(row.log)) for row in desk.store.logs()}
+    findings = desk.store.findings(1)
+    assert findings
+    progress = []
+    settings = halted_by(desk, LEDGER_SHOWN.encode(LedgerShown((), head_of(desk, 99))))
+    made = restored.begin(settings, bytes, NOW, lambda: progress.append(1))
+    assert len(progress) > 3
+    assert config.newest(settings) == made
+    with Reader.open(made.store_path) as new, Reader.open(settings.store_path) as old:
+        after = {row.origin: (row.stored, row.witnessed, new.ranges(row.log)) for row in new.logs()}
+        assert after == before
+        for row in new.logs():
+            assert list(new.entries(row.log, 0, 9999)) == list(old.entries(row.log, 0, 9999))
+        assert [index for index, _ in new.findings(1)] == [index for index, _ in findings]
+        assert len(new.losses()) == 1
+        key = new.ledger_vkey()
+    report = verify_store(made.store_path, key)
+    assert report.ok, report.failures
+    store, signer = open_ledger(made)
+    step = Step(store, signer, [each.note for each in restored.lineage(store)])
+    step.process([gap.entries(first, end) for first, end in ((100, 256), (256, 512), (600, 700))], NOW)
+    assert store.log_of("g2").stored == 700
+    store.close()
+
+
+def test_a_number_that_is_only_claimed_does_not_count(tmp_path):
+    desk = Desk(tmp_path, Gateway("g1"))
+    other = Ed25519Signer(FIRST, b"o" * 32)
+    far = Ed25519Signer("h.example/ledger/999999", bytes(32))
+    junk = succession.sign_succession(succession.Succession(FIRST, 0, succession.EMPTY_ROOT, str(far.vkey)), other)
+    settings = halted_by(desk, LEDGER_SHOWN.encode(LedgerShown((junk, b"junk"), head_of(desk, 99))))
+    assert restored.begin(settings, bytes, NOW).ledger_origin == SECOND
+
+
+def test_a_gateway_is_told_the_notes_once_and_not_where_it_knows(world):
+    world.restore()
+    world.settle()
+    (note,) = [each.note for each in restored.lineage(world.store)]
+    asks = {
+        LedgerShown((), None): True,
+        LedgerShown((b"junk",), b"junk"): True,
+        LedgerShown((note,), None): False,
+        LedgerShown((), world.store.ledger_head().checkpoint): False,
+    }
+    for said, told in asks.items():
+        answers = world.step.process([Message("g1", "up/ledger", LEDGER_SHOWN.encode(said))], world.now)
+        assert [each.topic for each in answers] == ["down/ledger"] * told

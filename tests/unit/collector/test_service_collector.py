@@ -156,6 +156,27 @@ class _Stumbling:
         return [each.payload for each in batch if each.gateway not in self.aside]
 
 
+def test_the_first_step_waits_for_all_that_the_broker_retains(monkeypatch):
+    monkeypatch.setattr("collector.service.SETTLE_S", 0.3)
+    taken, inbox = [], Inbox(time.monotonic)
+
+    class _Keeps(_Stumbling):
+        def process(self, batch, _now_ms):
+            taken.append(list(batch))
+            return []
+
+    worker = Worker(_Keeps(), inbox, lambda _: None, 0.0)
+    inbox.put(Message("first", "up/checkpoint", b""))
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    for n in range(400):  # more than a batch takes, and of so many gateways that it would not wait
+        inbox.put(Message(f"g{n}", "up/ledger", b""))
+    wait_for(lambda: taken)
+    worker.stop()
+    thread.join(5)
+    assert len(taken[0]) == 401
+
+
 def test_the_worker_goes_on_whatever_a_step_does(monkeypatch):
     monkeypatch.setattr("collector.service.IDLE_S", 0.01)
     step, inbox, sent = _Stumbling(), Inbox(time.monotonic), []
