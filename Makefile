@@ -4,7 +4,7 @@ BIN    := .venv/bin
 WORKERS ?= auto
 
 
-.PHONY: demo test fault check bench format docs lock clean
+.PHONY: demo test fault flood check bench format docs lock clean
 
 demo: .venv/ready
 	$(BIN)/vitaledger demo
@@ -15,6 +15,10 @@ test: .venv/ready
 # Kills, stops and broken lines by a seeded plan, and every value held against the truth.
 fault: .venv/ready
 	$(BIN)/python -m tests.e2e.fault_bench $(ARGS)
+
+# How long a quiet gateway waits for its receipts beside one that sends as much as it can.
+flood: .venv/ready
+	$(BIN)/python -m tests.e2e.flood_bench $(ARGS)
 
 check: .venv/ready
 	$(BIN)/ruff check

@@ -48,7 +48,9 @@ class Repeats:
                 judged += self._end_dump()
                 judged.append(event)
                 ended = True
-            elif event.stored.device_time is not None:
+                continue
+            ended = False  # what came before it in this call ended the dump before, not this one
+            if event.stored.device_time is not None:
                 judged += self._end_dump()
                 self._last_us = now_us
                 judged += self._by_place(event)

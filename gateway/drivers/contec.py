@@ -255,6 +255,7 @@ class ContecDriver:
             self._time = "{:02d}:{:02d}:{:02d}".format(*told[:3]) if any(told[:3]) or self._date else ""
 
     def _stored(self, kind: int, payload: bytes, events: list[Event], now_us: int) -> None:
+        self._run.flush(events, now_us)  # the samples that came before: behind these they would end the dump
         self._data_us = now_us
         self._was_live = False
         width = 2 if kind == STORED else 4

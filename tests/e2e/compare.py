@@ -64,13 +64,14 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a comparison found."""
+    """What a comparison found; `lost`: at each place where something is missing, the wall time of the first of it."""
 
     readings: int
     samples: int
     missing_readings: int
     missing_samples: int
     gaps: tuple[Gap, ...]
+    lost: tuple[float, ...] = ()
 
 
 def split(history: list[dict[str, Any]]) -> tuple[list[dict[str, list[Said]]], list[Gap]]:
@@ -104,8 +105,9 @@ def compare(truth: dict[str, list[Said]], history: list[dict[str, Any]], *, bega
     signals = set(truth) | {signal for run in runs for signal in run}
     if began is None:
         began = _began(truth, runs)
-    after = dict.fromkeys(signals, 0)
+    after, firsts = dict.fromkeys(signals, 0), []
     for run in runs:
+        first = []
         for signal, start in _places(truth, run, after, began).items():
             got, lost = run[signal], truth[signal][after[signal] : start]
             _inside_gaps(lost, gaps, began, signal)
@@ -113,11 +115,13 @@ def compare(truth: dict[str, list[Said]], history: list[dict[str, Any]], *, bega
                 samples, missing_samples = samples + len(got), missing_samples + len(lost)
             else:
                 readings, missing_readings = readings + len(got), missing_readings + len(lost)
+            first += [said.at + began for said in lost[:1]]
             after[signal] = start + len(got)
+        firsts += [min(first)] if first else []
     for signal, at in after.items():
         rest = truth.get(signal, [])[at:]
         assert not rest, f"{signal}: the last {len(rest)} never arrived, from {rest[0]}"
-    return Outcome(readings, samples, missing_readings, missing_samples, tuple(gaps))
+    return Outcome(readings, samples, missing_readings, missing_samples, tuple(gaps), tuple(firsts))
 
 
 def _began(truth: dict[str, list[Said]], runs: list[dict[str, list[Said]]]) -> float:

@@ -34,12 +34,15 @@ class Report:
         return [gap for outcome in self.outcomes.values() for gap in outcome.gaps]
 
     def lost_by_kills(self) -> list[float]:
-        """For each gap that holds a kill of the gateway: seconds from the last datum sealed to the first such kill."""
+        """For each gap that holds a kill of the gateway: how many seconds of bytes before the first kill are lost."""
         kills = [down.since for down in self.downs if down.killed and down.process == "gateway"]
-        held = [
-            (gap, [at for at in kills if gap.since is not None and gap.since <= at <= gap.until]) for gap in self.gaps()
-        ]
-        return [min(at) - gap.since for gap, at in held if at and gap.since is not None]
+        found = []
+        for outcome in self.outcomes.values():
+            for since, until in ((gap.since, gap.until) for gap in outcome.gaps if gap.since is not None):
+                killed = min((at for at in kills if since <= at <= until), default=None)
+                lost = min((at for at in outcome.lost if since <= at <= until), default=until)
+                found += [max(0.0, killed - lost)] if killed is not None else []
+        return found
 
     def over_downtime(self) -> list[float]:
         """For each gap with a beginning: by how many seconds it is longer than the gateway was down in it."""
@@ -66,5 +69,5 @@ class Report:
             f"kills -9: {sum(kills.values())} ({', '.join(f'{name} {count}' for name, count in kills.items())}); "
             f"compared: {readings} readings and {samples} wave samples; of a committed entry lost: 0, twice: 0; "
             f"gaps: {len(self.gaps())}, at most {max(self.over_downtime(), default=0.0):.2f} s longer than the gateway "
-            f"was down; a kill of the gateway cost at most {max(self.lost_by_kills(), default=0.0):.2f} s before it"
+            f"was down; a kill of the gateway cost at most the last {max(self.lost_by_kills(), default=0.0):.2f} s"
         )

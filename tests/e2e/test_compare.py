@@ -1,10 +1,12 @@
 """The comparison itself: it must see what is missing, doubled, changed or out of order."""
 
 import json
+from collections import Counter
 
 import pytest
 
-from tests.e2e.compare import Said, compare, truth_of
+from tests.e2e.compare import Gap, Outcome, Said, compare, truth_of
+from tests.e2e.report import Down, Report
 from tests.e2e.ward import in_order
 
 TRUTH = {"spo2": [Said(n / 3, f"{97 + n % 3}.0000") for n in range(30)]}
@@ -33,6 +35,7 @@ def test_all_there():
 def test_missing_inside_a_gap():
     found = compare(TRUTH, [gap(None, 0), *rows(range(9)), gap(2.9, 6.9), *rows(range(20, 30))], began=1.0)
     assert (found.readings, found.missing_readings) == (19, 11)
+    assert found.lost == (1.0 + 3.0,)
 
 
 @pytest.mark.parametrize(
@@ -81,3 +84,14 @@ def test_the_order_of_a_chain_is_that_of_its_sequence():
     first = [line("c:port:bed-1", 900, 5), line("c:port:bed-1", 909, 1700), line("c:port:bed-1", 910, 0)]
     second = [line("c:sn:1", 905, 0), line("c:sn:1", 950, 0)]
     assert in_order([*second, *first]) == [first[0], second[0], *first[1:], second[1]]
+
+
+def test_what_a_kill_cost():
+    """Read until 19.2 s, killed at 20 s, started at 23 s, heard again at 24.5 s."""
+    outcome = Outcome(10, 0, 2, 0, (Gap(None, 1.0, "start"), Gap(18.9, 24.5, "crash")), (19.2,))
+    downs = (Down("gateway", True, 20.0, 23.0), Down("broker", True, 20.5, 22.0))
+    report = Report(Counter({"kill gateway": 1, "kill broker": 1}), downs, {"bed-1": outcome})
+    assert report.kills() == {"broker": 1, "gateway": 1}
+    assert report.lost_by_kills() == [pytest.approx(0.8)]
+    assert report.over_downtime() == [pytest.approx(5.6 - 3.0)]
+    assert "kills -9: 2 (broker 1, gateway 1)" in list(report.lines())[-1]

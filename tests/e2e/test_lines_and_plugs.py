@@ -15,6 +15,7 @@ SCENARIOS = [
     "alarm-storm",
     "frozen",
     "stored-twice",
+    "clocks",
 ]
 # The device whose line is whole from the first second: its first reading tells when the scenario began.
 FIRST = {
@@ -27,6 +28,7 @@ FIRST = {
     "alarm-storm": ("rad-1", "masimo:sn:0000065001"),
     "frozen": ("masimo-1", "masimo:sn:0000066001"),
     "stored-twice": ("dated", "contec:port:stored-twice.dated"),
+    "clocks": ("right", "masimo:sn:0000068000"),
 }
 
 
@@ -146,6 +148,29 @@ def stored_twice(seen):
         assert any("again" in fields["text"] for fields in found.events("notice")), device
 
 
+def clocks(seen):
+    """Whatever a device shows: ordered as it came, and the offset of its clock told whenever it changed."""
+    offsets = {}
+    for number, device in enumerate(("right", "fast", "forgetful", "stepping", "autumn", "spring")):
+        chain = seen.held("clocks", device, f"masimo:sn:000006800{number}")
+        offsets[device] = [round(fields["offset_ms"] / 1000) for fields in chain.events("clock-offset")]
+    right = offsets["right"][0]
+
+    def ahead(device):
+        return [offset - right for offset in offsets[device]]
+
+    def near(found, expected):
+        return len(found) == len(expected) and all(
+            abs(one - other) <= 2 for one, other in zip(found, expected, strict=True)
+        )
+
+    assert near(ahead("right"), [0])
+    assert near(ahead("fast"), [1440])
+    assert offsets["forgetful"][1] < ahead("forgetful")[0] - 50 * 365 * 86_400  # 1970
+    assert near(ahead("stepping"), [0, 90, -3510, -3600])
+    assert near(ahead("autumn"), [0, -3600])
+
+
 @pytest.mark.parametrize("got", ["ab", "abcd", "aabbcd", "abc", "abbcc", "axbbcd", "abbcddd"])
 def test_what_the_check_must_see(got):
     """Said a, b, b, c, d; the second b and the first d may be missing."""
@@ -157,7 +182,7 @@ def test_what_the_check_must_see(got):
             explain("spo2", list(got), said)
 
 
-CASES = (unplug, replug, swapped_ports, swap, wrong_baud, noise, alarm_storm, frozen, stored_twice)
+CASES = (unplug, replug, swapped_ports, swap, wrong_baud, noise, alarm_storm, frozen, stored_twice, clocks)
 
 
 @pytest.mark.e2e

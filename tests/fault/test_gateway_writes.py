@@ -56,7 +56,7 @@ def check(path, published):
                 assert store.checkpoint == checkpoint
         store.commit(drafts(4, store.size), journals.Step(store.journal_end, store.journal_end, None))
     with Reader.open(path) as reader:
-        report = verify_store(reader, KEY, LEDGER_KEY)
+        report = verify_store(reader, KEY, [LEDGER_KEY])
     assert report.ok, str(report.failure)
 
 

@@ -1,7 +1,12 @@
 """Stored readings sent twice are recorded once; true equal readings are kept."""
 
+import pytest
+
+from firmware_sim.devices.contec import encode
 from gateway.drivers import api
+from gateway.drivers.contec import ContecDriver
 from gateway.repeats import MAX_HELD, Repeats
+from gateway.source import Source
 from vitaledger.marks import Absence
 
 
@@ -94,3 +99,20 @@ def test_what_is_held_back_and_known_is_bounded():
 def test_live_readings_pass_untouched():
     live = [api.Reading("spo2", 1, 97)] * 3
     assert Repeats().judge(live, 1) is live
+
+
+@pytest.mark.parametrize("cut", [0, 8, 31, 100, 400])
+def test_a_dump_is_one_however_its_bytes_come(cut):
+    """Live samples in the same call as the first stored seconds came before them, and are told before them."""
+    live = bytes.fromhex("01e0849392bce3ffff") * 3
+    start = encode(0x07, bytes(6)) + encode(0x12, bytes(6))
+    sent = live + start + b"".join(encode(0x09, bytes((90 + n % 9, 60, 200, 0))) for n in range(100)) + live
+    source, kept, notices = Source(ContecDriver(may_send=False)), [], []
+    source.opened(0)
+    for began, at in ((1, cut), (10, len(live))):
+        for n, data in enumerate((sent[:at], sent[at:])):
+            found = source.receive(data, (began + n) * 100_000)
+            kept += [each.stored.ordinal for each in found if isinstance(each, api.Reading) and each.stored]
+            notices += [each.text for each in found if isinstance(each, api.Notice)]
+    assert kept == sorted([*range(100)] * 3)
+    assert notices == ["300 stored readings were sent again and are not recorded twice"]
