@@ -256,8 +256,8 @@ def runs_of(log: VerifiedLog, chain: ChainRow, span: Span) -> list[tuple[int, in
     last = end if to_ms is None else _first_after(log, chain, to_ms) - 1
     seqs = set()
     if from_ms is not None and to_ms is not None:
-        strays = log.reader.positions_between(chain.chain, from_ms - _MAX_ENTRY_MS, to_ms + 1)
-        seqs = {place.seq for place in strays if not first <= place.seq <= last and place.seq <= end}
+        strays = log.reader.positions_between(chain.chain, from_ms - _MAX_ENTRY_MS, to_ms + 1, (first, last))
+        seqs = {place.seq for place in strays if place.seq <= end}
     runs = [(first, last)] if first <= last else []
     for seq in sorted(seqs):
         if runs and runs[-1][1] + 1 == seq:

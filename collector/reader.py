@@ -352,11 +352,16 @@ class Reader:
         query = "SELECT seq, idx, wall_ms FROM positions WHERE chain = ? AND seq BETWEEN ? AND ? ORDER BY seq"
         return [Position(*row) for row in self._db.execute(query, (chain, first_seq, last_seq))]
 
-    def positions_between(self, chain: int, from_ms: int, to_ms: int) -> list[Position]:
-        """The entries of a micro-chain whose gateway clock says [from_ms, to_ms), by seq."""
+    def positions_between(
+        self, chain: int, from_ms: int, to_ms: int, without: tuple[int, int] = (0, -1)
+    ) -> list[Position]:
+        """The entries of a micro-chain whose gateway clock says [from_ms, to_ms), by seq, but for seqs in `without`."""
         # the + keeps SQLite from reading the whole micro-chain in the order of its key
-        query = "SELECT seq, idx, wall_ms FROM positions WHERE chain = ? AND wall_ms >= ? AND wall_ms < ? ORDER BY +seq"
-        return [Position(*row) for row in self._db.execute(query, (chain, from_ms, to_ms))]
+        query = (
+            "SELECT seq, idx, wall_ms FROM positions WHERE chain = ? AND wall_ms >= ? AND wall_ms < ?"
+            " AND NOT +seq BETWEEN ? AND ? ORDER BY +seq"
+        )
+        return [Position(*row) for row in self._db.execute(query, (chain, from_ms, to_ms, *without))]
 
     def sealed(
         self, row: ChainRow, first_seq: int, last_seq: int

@@ -30,6 +30,11 @@ def interval(page):
     return from_us, to_us
 
 
+def trace(page):
+    """Of how many pieces the line of the saturation is."""
+    return page.locator(".chart[data-key=spo2] path.trace").get_attribute("d").count("M")
+
+
 def lane(page, name):
     return page.locator(f"[data-lane={name}]")
 
@@ -73,16 +78,19 @@ def test_a_changed_byte_is_failed_at_that_entry_in_every_view(page, spoilt, span
     assert page.locator("#runs .level-3").inner_text().split()[:3] == ["✕", "failed", "700"]
     assert "✕ failed at entry 700" in lane(page, "proof").text_content()
     assert page.locator(".chart[data-key=spo2] .failed-area").count() == 1
+    assert "1 of them does not hold" in page.locator("#progress").inner_text()
+    pieces = trace(page)
     shop.flip(path, MASIMO, 700)
     opened(page, address, HISTORY + span)
     assert page.locator("#tile-proof").inner_text() == "✓ all anchored"
     assert page.locator(".failed-area").count() == 0
+    assert trace(page) < pieces  # the line had broken there
 
 
 def test_a_history_shows_what_happened(page, address):
     opened(page, address, HISTORY + TWO_HOURS)
     spo2 = page.locator(".chart[data-key=spo2]")
-    assert spo2.locator("path.trace").get_attribute("d").count("M") >= 4  # it breaks: gap, sensor off, artefact
+    assert trace(page) >= 4  # it breaks: gap, sensor off, artefact
     said = spo2.locator("svg text").all_text_contents()
     assert said[:4] == ["70", "80", "90", "100"]
     assert "▼ 62" in said

@@ -75,6 +75,7 @@ class DeviceRow:
     bound_known: bool = False
     state: str | None = None
     checked_back_to_us: int | None = None
+    failed: int = 0  # entries, as far as they were looked at
     troubles: list[Trouble] = field(default_factory=list)
 
     @property
@@ -156,6 +157,7 @@ def device_row(desk: Desk, device: Device, now_us: int, offline: set[str]) -> De
     for _, each in device.chains:
         known = desk.of(each)
         row.troubles += [_trouble(run) for run in known.troubles]
+        row.failed += sum(run.last - run.first + 1 for run in known.troubles if run.state == State.FAILED.value)
         row.checked_back_to_us = known.back_to_us if row.checked_back_to_us is None else row.checked_back_to_us
     _judge(row, now_us, offline)
     return row

@@ -260,7 +260,10 @@ def test_every_page_says_what_it_is_and_loads_nothing_from_elsewhere(client, pat
 def test_the_overview_has_problems_first_and_marks_what_is_no_patients_record(client):
     page = client.get("/").text
     shown = re.findall(r'<tr id="device-([^"]+)"', page)
-    assert shown[:2] == [ICU, "ward-5/nonin:port:bed-9"]
+    levels = re.findall(r'data-id="[^"]+" class="level-(\d)', page)[: len(shown)]
+    assert levels == sorted(levels, reverse=True)
+    assert levels[0] == "2"
+    assert shown[0] == ICU
     assert shown[-1] == "masimo:sn:0000010001"  # swapped: ended
     parts = dict(re.findall(r'<tr id="device-([^"]+)"(.*?)</tr>', page, re.DOTALL))
     assert "not synchronised" in parts[ICU]

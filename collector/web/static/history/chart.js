@@ -27,7 +27,7 @@ export function drawChart(svg, scale, model, column, height) {
   behind(svg, scale, model, TOP, bottom - TOP, true);
   lowPerfusion(svg, scale, sorted, cells, cell, bottom);
   grid(svg, scale, y, low, high, bottom, signal);
-  const breaks = model.gaps();
+  const breaks = [...model.gaps().map((gap) => [gap.from_us, gap.at_us]), ...model.bad().map((run) => [run.from_us, Math.max(run.to_us, run.from_us + 1)])];
   const points = el("g");
   let path = "";
   let last = null;
@@ -54,9 +54,9 @@ export function drawChart(svg, scale, model, column, height) {
   marks(svg, scale, sorted, cells, cell, bottom);
 }
 
-function broken(gaps, cells, last, number, cell) {
+function broken(breaks, cells, last, number, cell) { // a gap, or an entry of which nothing may be shown
   const [from, to] = [last.from + cell / 2, number * cell + cell / 2];
-  if (gaps.some((gap) => gap.from_us < to && gap.at_us > from)) return true;
+  if (breaks.some(([begins, ends]) => begins < to && ends > from)) return true;
   for (let at = last.number + 1; at < number; at++) if (cells.has(at)) return true; // an absence, or a mark
   return false;
 }

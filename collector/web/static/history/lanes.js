@@ -39,7 +39,8 @@ export function drawAlarms(svg, scale, model, height) {
     const left = scale.clamp(alarm.from_us);
     const room = scale.clamp(alarm.to_us) - left;
     if (room > text.length * 5.9) svg.append(el("text", { x: left + 4, y: top + 10, class: "strong" }, text));
-    else svg.append(el("text", { x: left + room + 3, y: top + 10 }, nextFree(scale, found, alarm, text) ? text : sign));
+    else if (nextFree(scale, found, alarm, text)) svg.append(el("text", { x: left + room + 3, y: top + 10 }, text));
+    else svg.append(el("text", { x: Math.min(left + Math.max(room - 10, 0) / 2, scale.right - 10), y: top + 10, class: "strong" }, sign));
   }
 }
 

@@ -91,6 +91,16 @@ export function runsTable(model, names, icons, chosen) {
   set("proof-words", words + more, "faint");
 }
 
+function said(event, text) { // a device that goes on under another name is one click away
+  const cell = make("td", text);
+  if (!event.more.next) return cell;
+  const gateway = byId("view").dataset.gateway;
+  const link = make("a", "to its history");
+  link.href = `/devices/${encodeURI(event.more.next.includes(":sn:") ? event.more.next : `${gateway}/${event.more.next}`)}`;
+  cell.append(" – ", link);
+  return cell;
+}
+
 export function eventsTable(model, names, icons) {
   const body = byId("events");
   const kinds = { gap: "gap", silence: "silence", identity: "identity", line: "line", alarm: "alarm", clock: "device clock", notice: "notice", memory: "device’s memory", errors: "bad frames", other: "event" };
@@ -108,7 +118,7 @@ export function eventsTable(model, names, icons) {
     const proof = make("td");
     proof.append(stateLink(event.state, names, icons));
     const text = event.kind === "gap" && event.at_us > event.from_us ? gapText(event) + (event.more.detail ? ` (${event.more.detail})` : "") : event.text;
-    row.append(make("td", when(event.from_us), "time"), make("td", event.at_us > event.from_us ? when(event.at_us) : "", "time"), make("td", kinds[event.kind]), make("td", text), proof);
+    row.append(make("td", when(event.from_us), "time"), make("td", event.at_us > event.from_us ? when(event.at_us) : "", "time"), make("td", kinds[event.kind]), said(event, text), proof);
     return row;
   }));
 }

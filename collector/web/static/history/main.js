@@ -78,7 +78,9 @@ function show(model) {
   shown = model;
   const entries = model.counts.entries.toLocaleString("en");
   const waves = model.counts.wave_samples ? `; ${model.counts.wave_samples.toLocaleString("en")} wave samples among them are not drawn` : "";
-  tell(model.done ? `${when(model.from_us)} to ${when(model.to_us)} ${zone}: ${entries} entries, every one verified for this view${waves}.` : `Verifying: ${entries} entries so far, back to ${when(model.reached)} ${zone}.`);
+  const bad = model.bad().reduce((sum, run) => sum + run.last - run.first + 1, 0);
+  const held = bad ? `looked at for this view; ${bad.toLocaleString("en")} of them ${bad === 1 ? "does" : "do"} not hold or cannot be read` : "every one verified for this view";
+  tell(model.done ? `${when(model.from_us)} to ${when(model.to_us)} ${zone}: ${entries} entries, ${held}${waves}.` : `Verifying: ${entries} entries so far, back to ${when(model.reached)} ${zone}.`);
   figures(model);
   draw();
   tiles(model, names);
@@ -146,8 +148,7 @@ function caption(figure, signal) {
   if (place.childElementCount) return;
   const span = (text, kind) => Object.assign(document.createElement("span"), { textContent: text, className: kind });
   place.append(span(signal.primary ? signal.title : `${signal.title}, ${signal.handle}`, ""), span(signal.unit, "unit"));
-  const apart = [signal.category === "measured" ? "" : signal.category, signal.provenance === "device-live" ? "" : signal.provenance].filter(Boolean).join(", ");
-  if (apart) place.append(span(apart, "unit"));
+  place.append(span(`${signal.category}, ${signal.provenance === "device-live" ? "live" : signal.provenance}`, "unit"));
   if (signal.unchecked) place.append(span("▲ no device checksum", "unchecked"));
   place.append(span("", "now"));
 }
