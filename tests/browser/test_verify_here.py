@@ -152,7 +152,8 @@ def test_evidence_that_does_not_hold(page):
 
 def test_a_collector_that_gives_none_says_why(page):
     why = "cannot be evidence: nonin:port:bed-1 entry 8: part values: commitment expected 12ab…, found 34cd…"
-    page.answer = {"status": 409, "body": json.dumps({"wrong": why}), "content_type": "application/json"}
+    wrong = f"<!doctype html><main><h1>That cannot be shown</h1><p class=card>{why}</p></main>"
+    page.answer = {"status": 503, "body": wrong, "content_type": "text/html; charset=utf-8"}
     assert "✗ NOT VERIFIED" in check(page, model())
     assert why in page.inner_text("#verify-here .why")
 
@@ -166,6 +167,9 @@ def test_it_waits_for_what_is_drawn_and_for_a_policy(page):
     assert button.is_disabled()
     draw(page, {**model(), "done": None})
     assert button.is_disabled()
+    draw(page, {**model(), "to_us": FIRST_US + 2 * 86_400_000_000})
+    assert button.is_disabled()
+    assert "More than a day is shown" in page.inner_text("#verify-here")
     draw(page, model())
     assert button.is_enabled()
 

@@ -12,18 +12,21 @@ import { timeText } from "./claims.js";
 import { StepList, claims, el, failure, policyBox } from "./ui.js";
 import { readZip } from "./zip.js";
 
+const MOST_US = 86_400e6;  // a page exports a day at most
 const BEFORE = /** @type {[string, string][]} */ ([["fetch", "The collector gives the evidence of what is shown"],
   ["zip", "The file is a zip, whole and undamaged"]]);
 const AFTER = /** @type {[string, string][]} */ ([["drawn", "What the page drew is what these entries say"]]);
 
 /** Make the section. @param {HTMLElement} section @param {HTMLElement} view says what it drew */
 export async function mount(section, view) {
-  section.classList.add("verifier");
+  section.classList.add("verifier", "card");
   document.head.append(el("link", { rel: "stylesheet", href: new URL("verify.css", import.meta.url).href }));
   section.append(el("h2", {}, "Verify here"), el("p", {},
     "Your browser can check what this page shows by itself: it fetches the raw entries and the proofs, computes hashes and " +
     "signatures, decodes the values and holds them against those drawn. The code for it comes from this collector, too: " +
-    "whoever does not trust the collector takes the evidence file and checks it with a verifier from elsewhere."));
+    "whoever does not trust the collector downloads the evidence and checks it with a verifier from elsewhere."),
+  el("p", {}, el("a", { href: "/verify.html", download: true }, "The verifier as one HTML file"),
+    " checks evidence from disk, without network. Have it from somebody whom you trust."));
   const missing = await missingCrypto();
   if (missing) {
     section.append(el("p", { class: "banner bad", role: "alert" }, `It cannot be checked here. ${missing} Download the ` +
@@ -44,10 +47,11 @@ class Here {
     this.busy = false;
     this.button = el("button", { type: "button", class: "button", disabled: true, click: () => this.check() },
       "Check in this browser");
+    this.note = el("span", { "aria-live": "polite" });
     this.result = el("div", {});
     const box = el("div", {});
     section.append(el("h3", {}, "Whom you trust"), el("p", {}, "A policy names the ledger's key. Take it from another " +
-      "source than this collector."), box, el("p", {}, this.button), this.result);
+      "source than this collector."), box, el("p", {}, this.button, " ", this.note), this.result);
     policyBox(box, (policy) => {
       this.policy = policy;
       this.enable();
@@ -59,7 +63,9 @@ class Here {
   }
 
   enable() {
-    this.button.disabled = this.busy || !this.model || !this.policy;
+    const long = this.model && this.model.to_us - this.model.from_us > MOST_US;
+    this.note.textContent = long ? "More than a day is shown: zoom in to check it here." : "";
+    this.button.disabled = this.busy || !this.model || !this.policy || long;
   }
 
   async check() {
@@ -98,7 +104,7 @@ class Here {
   /** @param {any} model @returns {Promise<Uint8Array>} */
   async fetch(model) {
     const iso = (/** @type {number} */ us) => encodeURIComponent(new Date(us / 1000).toISOString());
-    const path = `${this.view.dataset.path}/export/evidence?from=${iso(model.from_us)}&to=${iso(model.to_us)}`;
+    const path = `${this.view.dataset.path}/export/evidence?from=${iso(model.from_us)}&to=${iso(model.to_us)}&plain=1`;
     let answer;
     try {
       answer = await fetch(path);
@@ -106,9 +112,8 @@ class Here {
       throw new VerificationError("the collector could not be reached");
     }
     if (!answer.ok) {
-      const type = answer.headers.get("content-type") ?? "";
-      const said = type.includes("json") ? (await answer.json()).wrong : type.includes("html") ? answer.statusText
-        : await answer.text();
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const said = page.querySelector("main .card")?.textContent?.trim() ?? `status ${answer.status}`;
       throw new VerificationError(`the collector gives none: ${said}`);
     }
     return new Uint8Array(await answer.arrayBuffer());
