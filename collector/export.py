@@ -120,13 +120,14 @@ def _same_device(row: LogRow, name: str, other: LogRow, found: str) -> bool:
     return found == name and other.gateway == row.gateway
 
 
-def pack(files: Mapping[str, bytes]) -> bytes:
-    """An evidence file's bytes; the same evidence gives the same bytes."""
+def pack(files: Mapping[str, bytes], *, stored: bool = False) -> bytes:
+    """An evidence file's bytes; the same evidence gives the same bytes. `stored` leaves each file as it is."""
     packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+    how = zipfile.ZIP_STORED if stored else zipfile.ZIP_DEFLATED
+    with zipfile.ZipFile(packed, "w", how) as archive:
         for name in sorted(files):
             info = zipfile.ZipInfo(name, _ZIP_TIME)
-            info.compress_type = zipfile.ZIP_DEFLATED
+            info.compress_type = how
             info.external_attr = 0o644 << 16
             archive.writestr(info, files[name])
     return packed.getvalue()

@@ -103,7 +103,7 @@ def test_what_was_drawn_is_what_the_entries_say(page):
     said = page.inner_text('[data-step="drawn"]')
     # the first and the last cell begin before these entries or end behind them
     assert "30 values of 2 signals in 4 cells" in said
-    assert "4 cells at the edge of these entries or newer than their anchor were not compared" in said
+    assert "4 drawn cells at the edge of these entries or outside them were not compared" in said
     assert "from=2025-06-15T15%3A06%3A48" in page.asked[0]
     assert serious(page) == []
 
@@ -152,7 +152,8 @@ def test_evidence_that_does_not_hold(page):
 
 def test_a_collector_that_gives_none_says_why(page):
     why = "cannot be evidence: nonin:port:bed-1 entry 8: part values: commitment expected 12ab…, found 34cd…"
-    page.answer = {"status": 409, "body": json.dumps({"wrong": why}), "content_type": "application/json"}
+    wrong = f"<!doctype html><main><h1>That cannot be shown</h1><p class=card>{why}</p></main>"
+    page.answer = {"status": 503, "body": wrong, "content_type": "text/html; charset=utf-8"}
     assert "✗ NOT VERIFIED" in check(page, model())
     assert why in page.inner_text("#verify-here .why")
 
@@ -168,6 +169,28 @@ def test_it_waits_for_what_is_drawn_and_for_a_policy(page):
     assert button.is_disabled()
     draw(page, model())
     assert button.is_enabled()
+
+
+def test_of_a_long_range_the_last_day_is_checked(page):
+    drawn = {**model(), "from_us": FIRST_US - 30 * 86_400_000_000}
+    drawn["signals"]["spo2"][drawn["from_us"] // WIDTH + 5] = {"n": 1, "lo": 90, "hi": 90, "marks": 0}
+    assert "✓ VERIFIED in this browser" in check(page, drawn)
+    assert "its last day is checked" in page.inner_text("#verify-here")
+    assert "from=2025-06-14T15%3A07%3A13" in page.asked[0]
+    assert "5 drawn cells at the edge of these entries or outside them" in page.inner_text('[data-step="drawn"]')
+
+
+def test_what_was_drawn_before_it_listened(chrome):
+    page = chrome.new_page()
+    page.route("**/*", serve)
+    early = PAGE.replace("</main>", "<script>document.getElementById('view').drawn = { model: %s };</script></main>")
+    told = json.dumps({"from_us": 0, "to_us": WIDTH, "cell_us": WIDTH, "done": {}, "signals": {}})
+    page.route("**/devices/bed-1", lambda route: route.fulfill(body=early % told, content_type="text/html"))
+    page.goto(f"{SITE}/devices/bed-1")
+    page.fill("#policy-text", POLICY_TEXT.decode())
+    page.wait_for_selector(".keys")
+    assert page.get_by_text("Check in this browser").is_enabled()
+    page.close()
 
 
 def test_over_plain_http_it_says_that_it_cannot(chrome):

@@ -6,7 +6,7 @@
 | device | label | one device's row, its signals, its place in the ledger |
 | chart | label, from_us, to_us | see `chart` |
 | table | label, from_us, to_us | see `table` |
-| export | label, from_us, to_us, form, origin | see `files` |
+| export | label, from_us, to_us, form, origin, plain | see `files` |
 """
 
 import time
@@ -50,7 +50,8 @@ def _answers(desk: Desk, ask: str, args: Args) -> Iterator[dict[str, Any] | byte
             yield from table.table(desk, _find(desk, args), int(args["from_us"]), int(args["to_us"]))
         case "export":
             span = int(args["from_us"]), int(args["to_us"])
-            yield from files.export(desk, _find(desk, args), *span, str(args["form"]), args["origin"], now_us)
+            form, origin, plain = str(args["form"]), args["origin"], bool(args["plain"])
+            yield from files.export(desk, _find(desk, args), *span, form, origin, now_us, plain=plain)
         case _:
             raise AskError(400, f"{ask}: nobody knows how to answer that")
 

@@ -8,6 +8,7 @@
 | /devices/LABEL/table, …/print | the same as a table; on A4 paper |
 | /devices/LABEL/export/FORM | evidence, or the same in another form (collector.exports) |
 | /explained | what each state means, and what the ledger cannot prove |
+| /verify.html | the verifier as one file, to keep |
 | /static/… | style and scripts; nothing is loaded from elsewhere |
 """
 
@@ -66,6 +67,7 @@ class Pages:
             f"{device}/export/{{form}}": export.download(site, self._maker),
             device: history.page(site),
             "/explained": explained.page(site),
+            "/verify.html": export.verifier,
         }
         found: list[BaseRoute] = [Route(path, view, middleware=self._only) for path, view in views.items()]
         return [*found, Mount("/static", StaticFiles(directory=STATIC), middleware=self._only)]

@@ -87,7 +87,8 @@ function show(model) {
   runsTable(model, names, icons, entry);
   eventsTable(model, names, icons);
   if (model.done) document.body.dataset.shown = `${model.from_us}-${model.to_us}`;
-  view.dispatchEvent(new CustomEvent("vitaledger:drawn", { detail: { label: view.dataset.label, model } }));
+  view.drawn = { label: view.dataset.label, model }; // for who begins to listen later
+  view.dispatchEvent(new CustomEvent("vitaledger:drawn", { detail: view.drawn }));
 }
 
 function figures(model) { // a signal that was not known before gets a chart of its own, behind the others
