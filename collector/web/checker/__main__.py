@@ -119,11 +119,19 @@ def _send(number: int, kind: int, data: bytes) -> None:
     out.flush()
 
 
+def step_back() -> None:
+    """Take a lower priority than the collector's, where a process may."""
+    try:
+        os.nice(_NICE)
+    except OSError as error:
+        _log.warning("the pages are verified at the collector's own priority: %s", error)
+
+
 def main() -> None:
     """Serve the asks of the process that started this one."""
     logging.basicConfig(format="%(name)s: %(message)s")
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the collector; its end is ours
-    os.nice(_NICE)
+    step_back()
     with contextlib.suppress(BrokenPipeError):
         Process(Desk(Path(sys.argv[1]), sys.argv[2]), still="still" in sys.argv[3:]).run()
 

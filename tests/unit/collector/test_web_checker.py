@@ -1,6 +1,7 @@
 """The process that verifies for the pages: folding, kept blocks, bounds, and its life."""
 
 import asyncio
+import os
 import sqlite3
 import time
 import zipfile
@@ -17,6 +18,7 @@ from collector import config
 from collector.reader import Reader
 from collector.verified import State
 from collector.web.checker import chart, desk, rows, table
+from collector.web.checker.__main__ import step_back
 from collector.web.checker.cells import Cell, Cells, Packed, Signal, _below
 from collector.web.checker.client import Checker, CheckerError
 from collector.web.checker.desk import BLOCK, Desk
@@ -291,6 +293,15 @@ def test_what_cannot_be_answered_is_said(ward, ask, args, status):
         return error.value.status
 
     assert run(scenario()) == status
+
+
+def test_a_process_that_may_not_lower_its_priority_works_all_the_same(monkeypatch, caplog):
+    def refuse(_):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "nice", refuse)
+    step_back()
+    assert "own priority" in caplog.text
 
 
 def test_those_who_watch_the_overview_are_bounded(monkeypatch):
