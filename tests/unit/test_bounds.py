@@ -11,6 +11,7 @@ import pytest
 
 import gateway.agent
 import gateway.mqtt
+from collector import service
 from collector.inbox import Inbox, Message
 from collector.mqtt import Link as CollectorLink
 from collector.verify.report import MAX_KEPT, Report
@@ -212,6 +213,19 @@ def test_a_gateway_with_very_many_chains(tmp_path, monkeypatch):
     assert desk.store.log_of("g1").stored == 60
     assert desk.store.findings(1) == []
     desk.close()
+
+
+def test_the_first_step(monkeypatch):
+    class Full:
+        asked = 0
+
+        def take(self, _not_before, _timeout):
+            self.asked += 1
+            return [self.asked]
+
+    monkeypatch.setattr(service, "SETTLE_S", 0.0)
+    inbox = Full()
+    assert service.Worker(None, inbox, lambda _: None, 0.25)._take_first() == [*range(1, service.MAX_FIRST + 2)]
 
 
 def test_failures_of_a_verification():
