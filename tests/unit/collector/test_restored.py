@@ -15,20 +15,12 @@ from collector.shown import contradiction
 from collector.verified import VerifiedStore
 from collector.verify import verify_store
 from tests.unit.collector.model_gateway import NOW
-from tests.unit.collector.restored_world import World
 from vitaledger import statement
 from vitaledger.checkpoint import parse_unverified
 from vitaledger.keys import Ed25519Signer
 from vitaledger.messages import LEDGER_SHOWN, LedgerShown
 
 FIRST, SECOND, THIRD = "h.example/ledger", "h.example/ledger/2", "h.example/ledger/3"
-
-
-@pytest.fixture
-def world(tmp_path):
-    made = World.with_backup(tmp_path)
-    yield made
-    made.close()
 
 
 # -- it finds out -----------------------------------------------------------------------------------------------------

@@ -21,7 +21,6 @@ from collector.reader import Reader
 from collector.verified import VerifiedStore
 from collector.verify import verify_store
 from tests.unit.collector.model_gateway import NOW, Desk, Gateway
-from tests.unit.collector.restored_world import World
 from vitaledger import evidence, fork, policy, succession
 from vitaledger.checkpoint import Checkpoint, sign_checkpoint
 from vitaledger.errors import MisuseError, VerificationError
@@ -29,13 +28,6 @@ from vitaledger.keys import Ed25519Signer
 from vitaledger.messages import LEDGER_SHOWN, LedgerShown
 
 FIRST, SECOND, THIRD = "h.example/ledger", "h.example/ledger/2", "h.example/ledger/3"
-
-
-@pytest.fixture
-def world(tmp_path):
-    made = World.with_backup(tmp_path)
-    yield made
-    made.close()
 
 
 # -- what is proven ---------------------------------------------------------------------------------------------------
