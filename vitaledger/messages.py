@@ -33,13 +33,13 @@ from dataclasses import dataclass
 from vitaledger.entry import MAX_BODY
 from vitaledger.errors import MalformedError, MisuseError
 from vitaledger.shape import HASH, Shape, array, blob, integer, null_or, record, text, uint
+from vitaledger.statement import MAX_NOTE
 
 ROOT = "vitaledger/v1"
 UP = ("up/checkpoint", "up/entries", "up/succession", "up/status", "up/health", "up/ledger")
 DOWN = ("down/checkpoint", "down/entries", "down/receipt", "down/succession", "down/ledger")
 MAX_MESSAGE = 64 * 1024
 MAX_RANGES = 8
-MAX_NOTE = 16 * 1024
 MAX_LEDGERS = 64  # of one provider: each was restored from an old copy
 TILE = 256
 _GATEWAY = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")

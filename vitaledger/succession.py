@@ -26,7 +26,6 @@ Whoever holds the old key can make such a note: it moves the trust in the old ke
 first of an origin is taken with an alarm, and a second one, which only a second copy can have made, by a person alone.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vitaledger import note
@@ -40,7 +39,6 @@ __all__ = [
     "Ed25519Signer",
     "Succession",
     "encode_text",
-    "follow",
     "generation",
     "open_succession",
     "parse_text",
@@ -151,15 +149,3 @@ def open_succession(data: bytes, old: Vkey) -> Succession:
     if said.old_origin != old.name:
         raise VerificationError(f"succession: signed by {old.name}, and it speaks of {said.old_origin}")
     return said
-
-
-def follow(first: Vkey, notes: Sequence[bytes]) -> Vkey:
-    """The key that notes lead to from the first one, each signed by the key that the one before it named.
-
-    Raises:
-        MalformedError, VerificationError: as `open_succession` of any of them.
-    """
-    key = first
-    for each in notes:
-        key = parse_vkey(open_succession(each, key).new_vkey)
-    return key

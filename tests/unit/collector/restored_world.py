@@ -3,7 +3,10 @@
 import shutil
 from random import Random
 
+from click.testing import CliRunner
+
 from collector import config, restored
+from collector.cli import cli
 from collector.enrolment import enroll, init, open_ledger
 from collector.generations import history
 from collector.history import Span, devices
@@ -38,6 +41,25 @@ class World:
             self.enroll(machine)
             machine.start()
         self.connect()
+
+    @classmethod
+    def with_backup(cls, folder):
+        """Twenty entries a gateway before a backup, and twenty behind it."""
+        made = cls(folder)
+        for backup in (made.backup, lambda: None):
+            made.seal(20)
+            made.run(10)
+            backup()
+        return made
+
+    def newest_head(self):
+        """The largest head of the ledger that a gateway knows."""
+        return max((machine.uplink.ledger for machine in self.machines.values()), key=lambda head: head.size)
+
+    def command(self, *words):
+        """Run a command of the collector."""
+        path = self.folder / "c" / "collector.toml"
+        return CliRunner().invoke(cli, ["--config", str(path), *map(str, words)], catch_exceptions=False)
 
     def enroll(self, machine):
         key = gateway_keys.load(machine.first.key, machine.first.origin)
