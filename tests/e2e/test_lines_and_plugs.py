@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.e2e.fault_bench import Pulse, StalledError
 from tests.e2e.lines import Chain, Lines, check, explain, history, truth
 
 PLAYED_S = 40  # what matters in these files is over by then
@@ -17,12 +18,12 @@ SCENARIOS = [
     "stored-twice",
     "clocks",
 ]
-# The device whose line is whole from the first second: its first reading tells when the scenario began.
-FIRST = {
+# A device whose line is whole at the end: its last readings tell when the scenario began.
+WHOLE = {
     "unplug": ("spo2-1", "masimo:sn:0000070011"),
     "replug": ("rad-1", "masimo:sn:0000061001"),
     "swapped-ports": ("rad-1", "masimo:sn:0000062001"),
-    "swap": ("spo2-1", "masimo:sn:0000010001"),
+    "swap": ("spo2-1", "masimo:sn:0000010002"),
     "wrong-baud": ("masimo-2", "masimo:sn:0000063002"),
     "noise": ("masimo-1", "masimo:sn:0000064001"),
     "alarm-storm": ("rad-1", "masimo:sn:0000065001"),
@@ -38,12 +39,13 @@ class Seen:
     def __init__(self, ward: Lines) -> None:
         self.chains = history(ward.collector_config)
         self._ward = ward
-        self._began = {scenario: self._begin(scenario, *first) for scenario, first in FIRST.items()}
+        self._began = {scenario: self._begin(scenario, *whole) for scenario, whole in WHOLE.items()}
 
     def _begin(self, scenario: str, device: str, chain: str) -> float:
-        said = next(line for line in truth(self._ward.truth_file(scenario), device) if "signal" in line)
-        row = self.chains[chain].readings(said["signal"])[0]
-        return float(row["wall_ms"] / 1000 + row["offset_us"] / 1e6 - said["time"])
+        said = [line["time"] for line in self.said(scenario, device) if line.get("signal") == "spo2"]
+        rows = self.chains[chain].readings("spo2")
+        heard = [row["wall_ms"] / 1000 + row["offset_us"] / 1e6 for row in rows]
+        return float(min(at - sent for at, sent in zip(heard[-8:], said[-8:], strict=True)))
 
     def held(self, scenario: str, device: str, chain: str) -> Chain:
         """A chain that was held against what its device said."""
@@ -188,7 +190,15 @@ CASES = (unplug, replug, swapped_ports, swap, wrong_baud, noise, alarm_storm, fr
 @pytest.mark.e2e
 @pytest.mark.timeout(240)
 def test_each_scenario_ends_in_verified_history_as_it_should(tmp_path):
-    ward = Lines(tmp_path, "amqtt", SCENARIOS)
+    try:
+        with Pulse():
+            play(tmp_path)
+    except StalledError as stalled:
+        pytest.skip(str(stalled))
+
+
+def play(folder):
+    ward = Lines(folder, "amqtt", SCENARIOS)
     try:
         ward.start()
         ward.await_condition("all is played", 180, lambda: all(ward.played(each) > PLAYED_S for each in SCENARIOS))

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import SimpleNamespace
 
 import pytest
@@ -75,10 +75,12 @@ def talking(folder):
     """A device on a terminal that never stops."""
     over = threading.Event()
     with pty(folder / "device") as master:
+        os.set_blocking(master, False)  # what nobody reads is lost, as on a real line
 
         def talk():
             while not over.wait(0.1):
-                os.write(master, LINE)
+                with suppress(BlockingIOError):
+                    os.write(master, LINE)
 
         thread = threading.Thread(target=talk)
         thread.start()
