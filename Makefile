@@ -1,7 +1,8 @@
 # Two commands do it all: `make demo` and `make test`. Each makes .venv by itself, from the lock file.
 PYTHON ?= python3
 BIN    := .venv/bin
-WORKERS ?= auto
+# one more than cores: the tests with real processes mostly wait
+WORKERS ?= $(shell expr $$(nproc 2>/dev/null || echo 2) + 1)
 
 
 .PHONY: demo test fault flood check bench format docs lock clean

@@ -161,7 +161,8 @@ def test_a_collector_restored_from_a_backup(ward, away, tmp_path):
     # people are told, on both sides, with origin and sizes
     (told, now) = json_lines(ward.collector("ledgers", "--json"))
     assert (told["ended"], told["goes_on"], now["origin"]) == (FIRST, SECOND, SECOND)
-    assert (told["restored_to"], told["shown"]) == (old["ledger_size"], max(known.size, told["shown"]))
+    assert told["restored_to"] == old["ledger_size"]
+    assert saved < told["shown"]  # the first head that it was shown: maybe not the newest that the gateway had by then
     log = Path(ward.folder / "log" / "gateway.log").read_text()
     assert f"the provider ledger {FIRST} had " in log
     assert f"restored from an old copy of {old['ledger_size']}; it goes on as {SECOND}" in log

@@ -25,6 +25,7 @@ METHODS = {
 def test_contracts(monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
     monkeypatch.syspath_prepend(str(ROOT))
+    monkeypatch.setattr("importlinter.cli.logging_config.dictConfig", lambda config: None)  # it silences other loggers
     status = lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True, no_logo=True)
     assert status == EXIT_STATUS_SUCCESS, capsys.readouterr().out
 
