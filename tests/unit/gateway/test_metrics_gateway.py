@@ -58,7 +58,7 @@ def test_the_numbers_are_those_of_the_log(configuration, tmp_path):  # noqa: F81
     assert now["log_entries",] == now["backlog_entries",] >= now["sealed_entries_total",] - 1 > 2
     assert now["backlog_age_seconds",] < 60
     assert now["commit_seconds_count",] == now["commit_seconds_bucket", "+Inf"] > 0
-    assert now["chains",] == 1
+    assert now["chains",] in {1, 2}  # the port's, and the serial number's once that was told three times
     assert ("receipt_age_seconds",) not in now
     with pytest.raises(OSError, match="refused"):
         scrape(port)
