@@ -193,7 +193,7 @@ def seal(
     for (kind_of_part, content), salt in zip(contents, salts, strict=True):
         part = int(kind_of_part)
         parts.append(_make_part(part, salt, content))
-        commitments.append(_make_commitment(part, sha256(salt + content).digest()))
+        commitments.append(_make_commitment(part, commit(salt, content)))
     leaf = _ENTRY.encode(_make_entry(kind, chain, seq, prev, clock, tuple(commitments)), "leaf")
     body = _BODY.encode(tuple(parts), "body")
     if len(leaf) > MAX_LEAF or len(body) > MAX_BODY:
