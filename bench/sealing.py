@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 
+from bench.figure import Effort, Figure, Goal, of_runs
 from bench.scratch import scratch
 from gateway.draft import Draft, Instant
 from gateway.reader import Reader
@@ -30,19 +30,9 @@ from vitaledger.marks import Category, Check, Provenance, Use
 Written = tuple[list[tuple[int, bytes, bytes | None]], list[tuple[int, int, bytes | None]], bytes]  # of one commit
 READINGS = 20
 SLICES = 20  # turns a run
+# entries a commit, entries, goals: the ratio and readings/s
+_SIZES = ((1, 1000, 0.7, None), (10, 5000, 0.5, None), (100, 20_000, 0.25, 500_000))
 WORN_IN = 10_000  # entries before the measured ones: the WAL has its size then, as in a store that has been at work
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """Medians with their range; rates in readings a second."""
-
-    entries_a_commit: int
-    sealed: float
-    plain: float
-    ratio: float
-    ratio_range: tuple[float, float]
-    ratio_entries: float  # against a plain side that writes the entries and nothing else
 
 
 def drafts(first: int, count: int) -> list[Draft]:
@@ -151,13 +141,19 @@ def sides() -> Iterator[Sides]:
             yield Sides(store, reader, plain, entries_alone)
 
 
-def measure(entries_a_commit: int, *, runs: int, entries: int, worn_in: int = WORN_IN) -> Figure:
+def measure(effort: Effort) -> Iterator[Figure]:
+    """Rates and ratios at 1, 10 and 100 entries a commit."""
+    for entries_a_commit, entries, least, rate in _SIZES:
+        yield from _measured(entries_a_commit, effort.runs, effort.of(entries), Goal(least), rate and Goal(rate))
+
+
+def _measured(entries_a_commit: int, runs: int, entries: int, goal: Goal, rate: Goal | None) -> Iterator[Figure]:
     """Let the sides take turns, a slice of the entries each, so that what else the machine does meets all."""
     size = max(entries // SLICES, entries_a_commit)
     sealed, plain, ratios, alone = [], [], [], []
     for _ in range(runs):
         with sides() as every:
-            for part in _batches(worn_in, 500):
+            for part in _batches(WORN_IN, 500):
                 every.work(part.start, len(part), 100)
             every.rest()
             for part in _batches(entries, size):
@@ -166,6 +162,8 @@ def measure(entries_a_commit: int, *, runs: int, entries: int, worn_in: int = WO
         plain.append(entries * READINGS / every.plain.seconds)
         ratios.append(every.plain.seconds / every.seconds)
         alone.append(every.entries_alone.seconds / every.seconds)
-    return Figure(
-        entries_a_commit, median(sealed), median(plain), median(ratios), (min(ratios), max(ratios)), median(alone)
-    )
+    at = f"{READINGS} readings an entry, {entries_a_commit} entries a commit"
+    yield of_runs("sealed and committed", sealed, "readings/s", rate, at)
+    yield of_runs("plain SQLite, the same bytes", plain, "readings/s", None, at)
+    yield of_runs("sealing over plain SQLite", ratios, "", goal, at)
+    yield of_runs("sealing over plain SQLite, its entries alone", alone, "", None, at)
