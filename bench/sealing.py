@@ -22,7 +22,7 @@ from gateway.reader import Reader
 from gateway.schema import connect
 from gateway.store import Store
 from vitaledger import vitals
-from vitaledger.content import Context, Series, Values
+from vitaledger.content import NO_CONTEXT, Series, Values
 from vitaledger.entry import Kind
 from vitaledger.keys import Ed25519Signer
 from vitaledger.marks import Category, Check, Provenance, Use
@@ -45,7 +45,7 @@ def drafts(first: int, count: int) -> list[Draft]:
             tuple(94 + (n + k) % 5 for k in range(READINGS)), (), (),
         )  # fmt: skip
         values = Values(
-            "nonin", "1", Provenance.DEVICE_LIVE, Use.DEMO, Check.CHECKSUM, Context(None, None, None),
+            "nonin", "1", Provenance.DEVICE_LIVE, Use.DEMO, Check.CHECKSUM, NO_CONTEXT,
             (times,), (series,), None,
         )  # fmt: skip
         began = Instant(n * 20_000_000, 1_700_000_000_000 + n * 20_000, 3, bytes(16))

@@ -13,7 +13,7 @@ from itertools import groupby
 from gateway.draft import Instant
 from gateway.drivers.api import Reading, Signal, Wave
 from vitaledger.cbor import INT_MAX, INT_MIN
-from vitaledger.content import VALUES, WAVES, Chunk, Context, M, Run, Series, StoredRows, Values, WaveBlock
+from vitaledger.content import NO_CONTEXT, VALUES, WAVES, Chunk, M, Run, Series, StoredRows, Values, WaveBlock
 from vitaledger.errors import MisuseError
 from vitaledger.marks import Absence, Check, Direction, Provenance, Quality, Use
 
@@ -68,7 +68,7 @@ def check_tables(signals: Mapping[str, Signal], waves: Mapping[str, Wave]) -> No
             Provenance.DEVICE_LIVE,
             Use.TEST,
             Check.NOTHING,
-            Context(None, None, None),
+            NO_CONTEXT,
             ((),),
             tuple(_Column(signal).series(0) for signal in signals.values()),
             None,

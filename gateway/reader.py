@@ -75,8 +75,8 @@ class Rows:
         found = self.seal_note()
         return None if found is None else parse_seal(found.text)
 
-    def entries(self, first: int, end: int) -> list[Stored]:
-        """(leaf, body or None where pruned) of entries [first, end); VerificationError where one is missing."""
+    def numbered(self, first: int, end: int) -> list[tuple[int, bytes, bytes | None]]:
+        """(index, leaf, body or None where pruned) of entries [first, end); VerificationError where one is missing."""
         rows = self._db.execute(
             "SELECT idx, leaf, body FROM entries WHERE idx >= ? AND idx < ? ORDER BY idx", (first, end)
         ).fetchall()
@@ -84,7 +84,11 @@ class Rows:
             found = [idx for idx, _, _ in rows]
             missing = next((n for n, idx in enumerate(found, start=first) if idx != n), first + len(found))
             raise VerificationError(f"entry {missing} is missing from the store")
-        return [(leaf, body) for _, leaf, body in rows]
+        return rows
+
+    def entries(self, first: int, end: int) -> list[Stored]:
+        """The same without their indices."""
+        return [(leaf, body) for _, leaf, body in self.numbered(first, end)]
 
     def leaves(self, first: int, end: int) -> list[bytes]:
         """The leaves of entries [first, end), without reading bodies."""

@@ -36,7 +36,7 @@ from gateway.placement import Placement, Subject
 from gateway.tape import Mark, Position, Tape, What
 from gateway.watch import FrameErrorCounter, Quiet
 from vitaledger import events
-from vitaledger.content import Context, Series, StoredRows, Values
+from vitaledger.content import NO_CONTEXT, Series, StoredRows, Values
 from vitaledger.entry import Clock, Kind
 from vitaledger.errors import MisuseError
 from vitaledger.marks import Direction, GapReason, Provenance, Quality
@@ -47,7 +47,6 @@ MAX_CHUNK = 4096
 MAX_UNPLACED = 16 * 1024
 PAUSE_US = 1_000_000
 OFFSET_MS = 2_000  # a device's clock was set, or ours: more than its seconds and their delay explain
-NO_CONTEXT = Context(None, None, None)  # the store fills it in
 UNREADABLE = "line unreadable: bytes but no frame; check baud rate, parity and output format"
 
 

@@ -15,14 +15,13 @@ from dataclasses import dataclass, replace
 from gateway.draft import Draft
 from vitaledger import chain, events
 from vitaledger.compiled import compile_make
-from vitaledger.content import Context, Values
-from vitaledger.entry import entry_hash
+from vitaledger.content import NO_CONTEXT, Context
 from vitaledger.errors import MisuseError, VitaledgerError
 from vitaledger.events import ChainHead, LedgerHead
+from vitaledger.merkle import leaf_hash
 from vitaledger.opened import seal_entry
 
-_SALTS = 512  # bytes: the salts of a few entries
-NO_CONTEXT = Context(None, None, None)
+_SALTS = 4096  # bytes that are asked for at once: the salts of some hundred entries
 
 
 class DraftError(MisuseError):
@@ -45,8 +44,8 @@ class SealedEntry:
 _make_head, _make_sealed = compile_make(ChainHead), compile_make(SealedEntry)
 
 
-class _Pool:
-    """Random bytes, asked for many at a time: each is handed out once, what is left over is forgotten."""
+class SaltPool:
+    """Random bytes, asked for many at a time; each is handed out once."""
 
     __slots__ = ("_at", "_bytes", "_random")
 
@@ -55,6 +54,7 @@ class _Pool:
         self._bytes, self._at = b"", 0
 
     def __call__(self, count: int) -> bytes:
+        """So many random bytes."""
         at, end = self._at, self._at + count
         if end > len(self._bytes):
             self._bytes, at, end = self._random(max(_SALTS, count)), 0, count
@@ -79,7 +79,7 @@ class Sealer:
         self._old_heads = heads
         self._old_contexts = contexts
         self._ledger = ledger
-        self._random = _Pool(random)
+        self._random = random
 
     def seal(self, draft: Draft) -> SealedEntry:
         """Seal one draft.
@@ -89,6 +89,7 @@ class Sealer:
         """
         name = draft.chain
         head = self.heads.get(name) or self._old_heads.get(name) or chain.start(self._origin, name)
+        event = draft.event
         try:
             leaf, body = seal_entry(
                 draft.kind,
@@ -97,28 +98,23 @@ class Sealer:
                 head.last,
                 draft.began.clock,
                 self._random,
-                values=self._in_context(draft),
+                values=draft.values,
+                context=self.context(name),
                 waves=draft.waves,
                 raw=draft.raw,
-                event=draft.event and self._completed(draft.event),
+                event=event and self._completed(event),
             )
         except VitaledgerError as error:
             raise DraftError(draft, str(error)) from error
-        found = entry_hash(leaf)
+        found = leaf_hash(leaf)
         self.heads[name] = _make_head(name, head.next_seq + 1, found)
-        if draft.event is not None:
-            self._note_context(draft, head.next_seq)
+        if event is not None:
+            self._note_context(name, event, head.next_seq)
         return _make_sealed(leaf, body, found)
 
     def context(self, name: str) -> Context:
         """Which entries hold the identity and the alarm state in force."""
         return self.contexts.get(name) or self._old_contexts.get(name) or NO_CONTEXT
-
-    def _in_context(self, draft: Draft) -> Values | None:
-        values, context = draft.values, self.context(draft.chain)
-        if values is None or values.context is context or values.context == context:
-            return values
-        return replace(values, context=context)
 
     def _completed(self, event: events.Event) -> events.Event:
         if not isinstance(event, events.Heads):
@@ -126,8 +122,8 @@ class Sealer:
         heads = {**self._old_heads, **self.heads}
         return events.Heads(tuple(heads[name] for name in sorted(heads)), event.ledger or self._ledger)
 
-    def _note_context(self, draft: Draft, seq: int) -> None:
-        if isinstance(draft.event, events.Identity):
-            self.contexts[draft.chain] = replace(self.context(draft.chain), identity=seq)
-        elif isinstance(draft.event, events.Alarm):
-            self.contexts[draft.chain] = replace(self.context(draft.chain), alarm=seq)
+    def _note_context(self, name: str, event: events.Event, seq: int) -> None:
+        if isinstance(event, events.Identity):
+            self.contexts[name] = replace(self.context(name), identity=seq)
+        elif isinstance(event, events.Alarm):
+            self.contexts[name] = replace(self.context(name), alarm=seq)

@@ -4,7 +4,7 @@ One commit is one transaction, in this order, because each step protects the nex
 
     seal          number, link and salt each draft; open it with the collector's own code
     insert        the new rows; what is in them leaves the journal, and what was read since enters it
-    read back     the rows as they now stand, and hash those: what is signed is what is stored
+    read back     the rows as they now stand are the bytes that were hashed: what is signed is what is stored
     tree          extend a copy of the right edge; insert the tiles that became full
     sign          the checkpoint; it replaces the one before only if that is still the one this process signed
     COMMIT        durable when it returns (WAL, synchronous=FULL); only then does memory follow, and may anyone publish
@@ -35,10 +35,10 @@ from gateway.journal import Step
 from gateway.reader import Rows
 from gateway.receipts import VerifiedReceipt
 from gateway.schema import Seal
-from gateway.sealing import DraftError, SealedEntry, Sealer
+from gateway.sealing import DraftError, SaltPool, SealedEntry, Sealer
 from vitaledger import note, proof
 from vitaledger.checkpoint import Checkpoint, parse_unverified, sign_checkpoint
-from vitaledger.entry import Clock, entry_hash, parse_leaf
+from vitaledger.entry import Clock, parse_leaf
 from vitaledger.errors import MisuseError, VerificationError, VitaledgerError
 from vitaledger.events import ChainHead, Heads, LedgerHead
 from vitaledger.keys import Ed25519Signer, verifier_of
@@ -84,7 +84,7 @@ class Store:
         self._db = connection
         self._file_lock = lock
         self._signer = signer
-        self._random = random
+        self._random = SaltPool(random)
         self._guard = RLock()  # one transaction at a time
         self._broken: str | None = None
         self._rows = Rows(connection)
@@ -229,9 +229,10 @@ class Store:
 
     def _append(self, builder: "TileBuilder", first: int, sealed: Sequence[SealedEntry]) -> bytes:
         """The entries, their tiles and the signed head; answers that."""
-        rows = [(first + n, entry.leaf, entry.body) for n, entry in enumerate(sealed)]
+        rows = [(n, entry.leaf, entry.body) for n, entry in enumerate(sealed, start=first)]
         self._db.executemany("INSERT INTO entries (idx, leaf, body) VALUES (?, ?, ?)", rows)
-        tiles = builder.extend(self._read_back(rows, [entry.hash for entry in sealed]))
+        self._verify_stored(rows)
+        tiles = builder.extend([entry.hash for entry in sealed])
         if tiles:
             self._db.executemany(
                 "INSERT INTO tiles (level, n, hashes) VALUES (?, ?, ?)",
@@ -318,15 +319,16 @@ class Store:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _read_back(self, rows: Sequence[tuple[int, bytes, bytes]], expected: Sequence[bytes]) -> list[bytes]:
-        """The leaf hashes of the rows as they now stand in the database; they must be what was written."""
-        found = self._rows.entries(rows[0][0], rows[-1][0] + 1)
-        hashes = [entry_hash(leaf) for leaf, _ in found]
-        for (idx, _, body), (_, stored), hashed, wanted in zip(rows, found, hashes, expected, strict=True):
-            if hashed != wanted or stored != body:
-                what = f"hash {wanted.hex()[:16]}…, found {hashed.hex()[:16]}…" if hashed != wanted else "its body"
-                raise VerificationError(f"entry {idx} was read back changed: expected {what}; nothing was stored")
-        return hashes
+    def _verify_stored(self, rows: Sequence[tuple[int, bytes, bytes]]) -> None:
+        """Read the rows as they now stand: they must be, byte by byte, those whose hashes are signed."""
+        found = self._rows.numbered(rows[0][0], rows[-1][0] + 1)
+        if found == rows:
+            return
+        (idx, leaf, _), (_, stored, _) = next(pair for pair in zip(rows, found, strict=True) if pair[0] != pair[1])
+        what = "leaf" if stored != leaf else "body"
+        raise VerificationError(
+            f"entry {idx} was read back changed: its {what} is not what was written; nothing was stored"
+        )
 
     def _replace_head(self, signed: bytes) -> None:
         if self._checkpoint is None:
@@ -373,7 +375,7 @@ class Store:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        with _translated():
+        try:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -387,6 +389,8 @@ class Store:
                 if self._db.in_transaction:
                     self._db.rollback()
                 raise
+        except sqlite3.DatabaseError as error:
+            raise _as_store_error(error) from error
 
 
 def is_locked(path: Path) -> bool:
@@ -432,4 +436,8 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except sqlite3.DatabaseError as error:
-        raise StoreError(f"store: {error}") from error
+        raise _as_store_error(error) from error
+
+
+def _as_store_error(error: sqlite3.DatabaseError) -> StoreError:
+    return StoreError(f"store: {error}")

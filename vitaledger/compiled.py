@@ -119,15 +119,27 @@ def compile_dump(plan: Sequence[tuple[str, Inline]], tag: int | None) -> Dump:
 
 def compile_pack(plan: Sequence[tuple[str, Inline]], head: bytes, check: Callable[[Any], str | None] | None) -> Pack:
     """The function that writes a record's bytes, `head` first; whatever is not plainly right raises."""
-    scope: dict[str, Any] = {"check": check, "Doubt": Doubt, "join": b"".join}
+    scope: dict[str, Any] = {"check": check}
+    fields = "".join(f"    a{n} = value.{name}\n" for n, (name, _) in enumerate(plan))
+    given = "        if check(value) is None:\n            return data\n" if check else "        return data\n"
+    return _define(f"def pack(value):\n{fields}{_packing(scope, plan, head)}{given}    raise Doubt\n", "pack", scope)  # type: ignore[no-any-return]
+
+
+def compile_pack_fields(inlined: Sequence[Inline], head: bytes) -> Callable[..., bytes]:
+    """The same for a record's fields, given one by one: there is no record to make that nobody looks at."""
+    scope: dict[str, Any] = {}
+    arguments = ", ".join(f"a{n}" for n in range(len(inlined)))
+    packing = _packing(scope, [(f"field {n}", inline) for n, inline in enumerate(inlined)], head)
+    source = f"def pack({arguments}):\n{packing}        return data\n    raise Doubt\n"
+    return _define(source, "pack", scope)  # type: ignore[no-any-return]
+
+
+def _packing(scope: dict[str, Any], plan: Sequence[tuple[str, Inline]], head: bytes) -> str:
+    scope.update(Doubt=Doubt, join=b"".join)
     filled = [_fill(scope, n, f"a{n}", name, inline) for n, (name, inline) in enumerate(plan)]
     tests = [inline.fit for inline in filled if inline.fit]
-    fields = "".join(f"    a{n} = value.{name}\n" for n, (name, _) in enumerate(plan))
-    source = f"def pack(value):\n{fields}    if {' and '.join(tests) or 'True'}:\n"
-    source += f"        data = join(({head!r}, {', '.join(inline.packed for inline in filled)}))\n"
-    source += "        if check(value) is None:\n            return data\n" if check else "        return data\n"
-    pack: Pack = _define(source + "    raise Doubt\n", "pack", scope)
-    return pack
+    packed = ", ".join(inline.packed for inline in filled)
+    return f"    if {' and '.join(tests) or 'True'}:\n        data = join(({head!r}, {packed}))\n"
 
 
 def compile_make(of: type[T]) -> Callable[..., T]:

@@ -30,10 +30,24 @@ from functools import lru_cache
 from hashlib import sha256
 
 from vitaledger import shape
-from vitaledger.compiled import compile_make
+from vitaledger.compiled import Doubt, compile_make
 from vitaledger.errors import MalformedError, MisuseError, VerificationError
 from vitaledger.merkle import leaf_hash
-from vitaledger.shape import HASH, Shape, array, blob, integer, null_or, record, text, uint
+from vitaledger.shape import (
+    HASH,
+    NOT_SURE,
+    Shape,
+    array,
+    blob,
+    fields_packer,
+    integer,
+    null_or,
+    pack_items,
+    packed_array,
+    record,
+    text,
+    uint,
+)
 
 VERSION = 1
 SALT_SIZE = 16
@@ -41,6 +55,7 @@ MAX_LEAF = 1024
 MAX_BODY = 56 * 1024
 MAX_CONTENT = 48 * 1024  # the format's bound; a gateway closes an entry long before (16 KiB a part)
 MAX_CHAIN = 96
+MAX_PARTS = 8
 GATEWAY_CHAIN = "gateway"
 _CHAINS_REMEMBERED = 256  # names that were looked at lately: a log repeats a few
 _UNRESERVED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~/")
@@ -130,19 +145,15 @@ def _wrong_entry(entry: Entry) -> str | None:
 
 CLOCK: Shape[Clock] = record(Clock, integer(), blob(16, 16), uint(), null_or(uint()))
 _PART_TYPE = uint(1, 255)  # a part of an unknown type is committed to like any other
-_ENTRY: Shape[Entry] = record(
-    Entry,
-    shape.enum(Kind),
-    text(1, MAX_CHAIN),
-    uint(),
-    HASH,
-    CLOCK,
-    array(record(Commitment, _PART_TYPE, HASH), 0, 8),
-    tag=VERSION,
-    check=_wrong_entry,
-)
-_BODY: Shape[tuple[Part, ...]] = array(record(Part, _PART_TYPE, blob(SALT_SIZE, SALT_SIZE), blob(0, MAX_CONTENT)), 0, 8)
-_make_entry, _make_commitment, _make_part = compile_make(Entry), compile_make(Commitment), compile_make(Part)
+_ENTRY_FIELDS = (shape.enum(Kind), text(1, MAX_CHAIN), uint(), HASH, CLOCK)  # and the parts
+_COMMITMENT_FIELDS = (_PART_TYPE, HASH)
+_PART_FIELDS = (_PART_TYPE, blob(SALT_SIZE, SALT_SIZE), blob(0, MAX_CONTENT))
+_COMMITMENTS: Shape[tuple[Commitment, ...]] = array(record(Commitment, *_COMMITMENT_FIELDS), 0, MAX_PARTS)
+_ENTRY: Shape[Entry] = record(Entry, *_ENTRY_FIELDS, _COMMITMENTS, tag=VERSION, check=_wrong_entry)
+_BODY: Shape[tuple[Part, ...]] = array(record(Part, *_PART_FIELDS), 0, MAX_PARTS)
+_pack_leaf = fields_packer(*_ENTRY_FIELDS, packed_array(0, MAX_PARTS), tag=VERSION)
+_pack_commitment = fields_packer(*_COMMITMENT_FIELDS)
+_pack_part = fields_packer(*_PART_FIELDS)
 make_clock = compile_make(Clock)
 
 
@@ -181,27 +192,50 @@ def seal(
     seq: int,
     prev: bytes,
     clock: Clock,
-    contents: Iterable[tuple[int, bytes]],
-    salts: Iterable[bytes],
+    contents: Sequence[tuple[int, bytes]],
+    salts: Sequence[bytes],
 ) -> tuple[bytes, bytes]:
     """Make the leaf and the body of an entry. `salts` are 16 random bytes for each content.
 
     Raises:
         MisuseError: a field is out of its bounds.
     """
-    parts, commitments = [], []
-    for (kind_of_part, content), salt in zip(contents, salts, strict=True):
-        part = int(kind_of_part)
-        parts.append(_make_part(part, salt, content))
-        commitments.append(_make_commitment(part, commit(salt, content)))
-    leaf = _ENTRY.encode(_make_entry(kind, chain, seq, prev, clock, tuple(commitments)), "leaf")
-    body = _BODY.encode(tuple(parts), "body")
+    try:
+        leaf, body = _sealed(kind, chain, seq, prev, clock, contents, salts)
+    except NOT_SURE:  # the long way takes it, or says what is wrong
+        pairs = zip(contents, salts, strict=True)
+        parts = tuple(Part(int(part), salt, content) for (part, content), salt in pairs)
+        commitments = tuple(Commitment(part.type, commit(part.salt, part.content)) for part in parts)
+        leaf = _ENTRY.encode(Entry(kind, chain, seq, prev, clock, commitments), "leaf")
+        body = _BODY.encode(parts, "body")
     if len(leaf) > MAX_LEAF or len(body) > MAX_BODY:
         raise MisuseError(
             f"{chain} entry {seq}: leaf of {len(leaf)} bytes (at most {MAX_LEAF}), "
             f"body of {len(body)} bytes (at most {MAX_BODY})"
         )
     return leaf, body
+
+
+def _sealed(
+    kind: Kind,
+    chain: str,
+    seq: int,
+    prev: bytes,
+    clock: Clock,
+    contents: Sequence[tuple[int, bytes]],
+    salts: Sequence[bytes],
+) -> tuple[bytes, bytes]:
+    """The same, without the records of an entry and its parts; in doubt raises."""
+    commitments, parts, last = [], [], 0
+    for (part, content), salt in zip(contents, salts, strict=True):
+        commitments.append(_pack_commitment(part, commit(salt, content)))
+        parts.append(_pack_part(part, salt, content))
+        if part <= last:
+            raise Doubt
+        last = part
+    if check_chain(chain):
+        raise Doubt
+    return _pack_leaf(kind, chain, seq, prev, clock, commitments), pack_items(parts)
 
 
 def parse_leaf(leaf: bytes) -> Entry:

@@ -110,13 +110,15 @@ def seal_entry(
     random: Callable[[int], bytes],
     *,
     values: content.Values | None = None,
+    context: content.Context | None = None,
     waves: Sequence[content.WaveBlock] = (),
     raw: Sequence[content.Chunk] = (),
     event: events.Event | None = None,
 ) -> tuple[bytes, bytes]:
     """Make the leaf and the body of an entry that says this; `random(n)` answers n bytes, for the salts.
 
-    Every check of `open_entry` is made, on the items before they are written (see `Shape.encode`).
+    `context` stands in place of the one that the values have. Every check of `open_entry` is made, on the items before
+    they are written (see `Shape.encode`).
 
     Raises:
         MisuseError: a field is out of its bounds, or the contents do not fit the kind or the micro-chain.
@@ -124,7 +126,7 @@ def seal_entry(
     """
     contents: list[tuple[int, bytes]] = []
     if values is not None:
-        contents.append((_VALUES, content.VALUES.encode(values, "values part")))
+        contents.append((_VALUES, content.encode_values(values, context or values.context)))
     if waves:
         contents.append((_WAVES, content.WAVES.encode(tuple(waves), "waves part")))
     if raw:
@@ -132,14 +134,15 @@ def seal_entry(
         content.decode_raw(contents[-1][1])  # the table against the bytes as they inflate
     if event is not None:
         contents.append((_EVENT, events.encode(event)))
-    wrong = _wrong_kind(kind, chain == GATEWAY_CHAIN, tuple([part for part, _ in contents]))
+    count = len(contents)
+    parts = (contents[0][0],) if count == 1 else tuple([part for part, _ in contents])
+    wrong = _wrong_kind(kind, chain == GATEWAY_CHAIN, parts)
     if wrong is None and event is not None:
         wrong = _wrong_event(kind, chain, event)
     if wrong is not None:
         raise MisuseError(f"{chain} entry {seq}: {wrong}")
-    salts = random(SALT_SIZE * len(contents))
-    each = [salts[at : at + SALT_SIZE] for at in range(0, len(salts), SALT_SIZE)]
-    return seal(kind, chain, seq, prev, clock, contents, each)
+    salts = [random(SALT_SIZE) for _ in contents]
+    return seal(kind, chain, seq, prev, clock, contents, salts)
 
 
 @lru_cache(256)  # a log has few kinds of entries; what an enrolled gateway makes up does not stay

@@ -20,14 +20,23 @@ vitaledger.errors.MalformedError: head.next_seq: expected an integer from 0 to 9
 import re
 import struct
 from array import array as numbers_of
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import IntEnum, IntFlag
 from typing import Any, Generic, TypeVar
 
 from vitaledger import cbor
 from vitaledger.cbor import INT_MAX, INT_MIN, Item
-from vitaledger.compiled import Doubt, Inline, Pack, called, compile_dump, compile_pack, compile_parse
+from vitaledger.compiled import (
+    Doubt,
+    Inline,
+    Pack,
+    called,
+    compile_dump,
+    compile_pack,
+    compile_pack_fields,
+    compile_parse,
+)
 from vitaledger.errors import MalformedError, MisuseError, VitaledgerError
 
 # what could forge a line on the terminal of whoever reads it: controls, line separators, changes of direction
@@ -35,11 +44,12 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udf
 T = TypeVar("T")
 E = TypeVar("E", bound=IntEnum)
 F = TypeVar("F", bound=IntFlag)
-_MEMO = 256  # texts that a field remembers
+_MEMO = 256  # texts and codes that a field remembers
 _HEADS = tuple(cbor.pack_head(4, count) for count in range(24))  # of short arrays
+_BLOB_HEADS = tuple(cbor.pack_head(2, count) for count in range(256))
 _READINGS: dict[int | None, bytes] = {None: b"\xf6", **{n: cbor.pack_int(n) for n in range(-256, 1024)}}
 # what a writer raises that is not sure: `Doubt`, or whatever a value of another type brings about
-_NOT_SURE = (Doubt, VitaledgerError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError, struct.error)
+NOT_SURE = (Doubt, VitaledgerError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError, struct.error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +86,7 @@ class Shape(Generic[T]):
         try:
             if self.pack is not None:
                 return self.pack(value)
-        except _NOT_SURE:
+        except NOT_SURE:
             pass  # the long way takes it, or says what is wrong
         return self.write(self.dump(value), what or type(value).__name__)
 
@@ -121,6 +131,27 @@ def uint(least: int = 0, most: int = INT_MAX) -> Shape[int]:
     return Shape(parse, lambda value: value, Inline(test, names=names, fit=test, packed=packed))
 
 
+def code() -> Shape[int]:
+    """An unsigned integer of 32 bits out of a nomenclature: few, and written again and again."""
+    plain = uint(0, 2**32 - 1)
+    test = plain.inline.test if plain.inline else ""
+    return Shape(plain.parse, plain.dump, Inline(test, names={"known": _Codes()}, fit=test, packed="{known}[{x}]"))
+
+
+class _Codes(dict[int, bytes]):
+    """The bytes of the codes that a field had lately."""
+
+    def __missing__(self, key: int) -> bytes:
+        return _remember(self, key, cbor.pack_int(key))
+
+
+def _remember(known: dict[T, bytes], key: T, data: bytes) -> bytes:
+    if len(known) >= _MEMO:
+        known.clear()
+    known[key] = data
+    return data
+
+
 def integer() -> Shape[int]:
     """Any integer in ±2⁶³."""
     return uint(INT_MIN, INT_MAX)
@@ -153,10 +184,7 @@ class _Texts(dict[str, bytes]):
         if type(key) is not str or not self._least <= len(key) <= self._most or not key.isprintable():
             raise Doubt
         data = key.encode()
-        if len(self) >= _MEMO:
-            self.clear()
-        found = self[key] = cbor.pack_head(3, len(data)) + data
-        return found
+        return _remember(self, key, cbor.pack_head(3, len(data)) + data)
 
 
 def blob(least: int, most: int) -> Shape[bytes]:
@@ -168,7 +196,8 @@ def blob(least: int, most: int) -> Shape[bytes]:
         return item
 
     test = f"type({{x}}) is bytes and {least} <= len({{x}}) <= {most}"
-    packed, names = "({head}(2, len({x})) + {x})", {"head": cbor.pack_head}
+    packed = "(({heads}[len({x})] if len({x}) < 256 else {head}(2, len({x}))) + {x})"
+    names: dict[str, object] = {"heads": _BLOB_HEADS, "head": cbor.pack_head}
     if least == most:
         packed, names = f"({cbor.pack_head(2, most)!r} + {{x}})", {}
     return Shape(parse, lambda value: value, Inline(test, names=names, fit=test, packed=packed))
@@ -229,8 +258,7 @@ def array(of: Shape[T], least: int = 0, most: int = 65_536) -> Shape[tuple[T, ..
     def pack(values: tuple[T, ...]) -> bytes:
         if type(values) is not tuple or not least <= (count := len(values)) <= most:
             raise Doubt
-        head = _HEADS[count] if count < len(_HEADS) else cbor.pack_head(4, count)
-        return head + b"".join([each(value) for value in values])
+        return b"\x81" + each(values[0]) if count == 1 else pack_items([each(value) for value in values])
 
     return Shape(parse, dump, called(parse, dump, pack, empty=least == 0), pack)
 
@@ -268,7 +296,7 @@ def numbers(*, nulls: bool = False, most: int = 65_536) -> Shape[Any]:
 
 def _listed(values: Iterable[Any]) -> list[Item]:
     """The same numbers as plain ones; raises for what is none, or outside ±2⁶³."""
-    return [*numbers_of("q", values)]
+    return numbers_of("q", values).tolist()
 
 
 def samples() -> Shape[tuple[int, ...]]:
@@ -307,12 +335,33 @@ def record(
         return value
 
     inlined = [(name, _inline(shape)) for name, shape in plan]
-    head = cbor.pack_head(4, len(plan) + skip) + (b"" if tag is None else cbor.pack_int(tag))
     return Shape(
         compile_parse(of, inlined, tag, check, strict),
         compile_dump(inlined, tag),
-        pack=compile_pack(inlined, head, check),
+        pack=compile_pack(inlined, _record_head(len(plan), tag), check),
     )
+
+
+def _record_head(count: int, tag: int | None) -> bytes:
+    return cbor.pack_head(4, count) if tag is None else cbor.pack_head(4, count + 1) + cbor.pack_int(tag)
+
+
+def fields_packer(*shapes: Shape[Any] | Inline, tag: int | None = None) -> Callable[..., bytes]:
+    """What `pack` is for a `record` of these shapes, from its fields one by one; any `check` is the caller's."""
+    inlined = [each if isinstance(each, Inline) else _inline(each) for each in shapes]
+    return compile_pack_fields(inlined, _record_head(len(shapes), tag))
+
+
+def packed_array(least: int, most: int) -> Inline:
+    """For `fields_packer`: an array, given as a list of each item's bytes."""
+    fit = f"{least} <= len({{x}}) <= {most}"
+    return Inline(names={"pack_items": pack_items}, fit=fit, packed="{pack_items}({x})")
+
+
+def pack_items(items: Sequence[bytes]) -> bytes:
+    """An array's bytes from those of each item."""
+    count = len(items)
+    return (_HEADS[count] if count < len(_HEADS) else cbor.pack_head(4, count)) + b"".join(items)
 
 
 def _inline(shape: Shape[Any]) -> Inline:
