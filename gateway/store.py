@@ -204,7 +204,7 @@ class Store:
         """
         with self._guard:
             self._check_usable()
-            first, seal = self.size, self._seal
+            first, seal = self._builder.size, self._seal
             if journal is not None and (journal.first, journal.end) == (seal.journal_first, seal.journal_end):
                 journal = None
             if not drafts and journal is None:

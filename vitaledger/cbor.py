@@ -145,18 +145,21 @@ def pack_head(major: int, number: int) -> bytes:
     raise MisuseError(f"{number} does not fit a CBOR head")
 
 
-_HEAD_4, _HEAD_8 = Struct(">BI").pack, Struct(">BQ").pack
+_HEAD_2, _HEAD_4, _HEAD_8 = (Struct(f">B{width}").pack for width in "HIQ")
 SMALL = tuple(pack_head(0, n) for n in range(256))
 
 
 def pack_int(number: int) -> bytes:
     """An integer's bytes; LookupError or struct.error far outside ±2⁶³."""
-    if 0 <= number < 256:
+    if number < 0:
+        first, number = 0x20, -1 - number
+    elif number < 256:
         return SMALL[number]
-    major, number = (0, number) if number >= 0 else (0x20, -1 - number)
-    if number < 65_536:
-        return pack_head(major >> 5, number)
-    return _HEAD_4(major | 26, number) if number < 1 << 32 else _HEAD_8(major | 27, number)
+    else:
+        first = 0
+    if number < 1 << 16:
+        return pack_head(first >> 5, number) if number < 256 else _HEAD_2(first | 25, number)
+    return _HEAD_4(first | 26, number) if number < 1 << 32 else _HEAD_8(first | 27, number)
 
 
 def pack_samples(samples: Sequence[int]) -> cbor2.CBORTag:

@@ -52,7 +52,7 @@ class Checkpoint:
     def __post_init__(self) -> None:
         if not 0 <= self.size <= MAX_NUMBER or len(self.root) != HASH_SIZE:
             raise MisuseError(f"checkpoint of {self.origin}: expected a size below 2^63 and a root of 32 bytes")
-        if any(not line or any(char < " " for char in line) for line in self.extensions):
+        if self.extensions and any(not line or any(char < " " for char in line) for line in self.extensions):
             raise MisuseError(f"checkpoint of {self.origin}: expected extension lines that are not empty")
         try:
             check_key_name(self.origin)

@@ -200,42 +200,31 @@ def seal(
     Raises:
         MisuseError: a field is out of its bounds.
     """
+    commitments: list[bytes] = []
+    parts: list[bytes] = []
+    last = 0
     try:
-        leaf, body = _sealed(kind, chain, seq, prev, clock, contents, salts)
+        for (part, content), salt in zip(contents, salts, strict=True):
+            commitments.append(_pack_commitment(part, sha256(salt + content).digest()))
+            parts.append(_pack_part(part, salt, content))
+            if part <= last:
+                raise Doubt
+            last = part
+        if check_chain(chain):
+            raise Doubt
+        leaf, body = _pack_leaf(kind, chain, seq, prev, clock, commitments), pack_items(parts)
     except NOT_SURE:  # the long way takes it, or says what is wrong
         pairs = zip(contents, salts, strict=True)
-        parts = tuple(Part(int(part), salt, content) for (part, content), salt in pairs)
-        commitments = tuple(Commitment(part.type, commit(part.salt, part.content)) for part in parts)
-        leaf = _ENTRY.encode(Entry(kind, chain, seq, prev, clock, commitments), "leaf")
-        body = _BODY.encode(parts, "body")
+        found = tuple(Part(int(part), salt, content) for (part, content), salt in pairs)
+        committed = tuple(Commitment(part.type, commit(part.salt, part.content)) for part in found)
+        leaf = _ENTRY.encode(Entry(kind, chain, seq, prev, clock, committed), "leaf")
+        body = _BODY.encode(found, "body")
     if len(leaf) > MAX_LEAF or len(body) > MAX_BODY:
         raise MisuseError(
             f"{chain} entry {seq}: leaf of {len(leaf)} bytes (at most {MAX_LEAF}), "
             f"body of {len(body)} bytes (at most {MAX_BODY})"
         )
     return leaf, body
-
-
-def _sealed(
-    kind: Kind,
-    chain: str,
-    seq: int,
-    prev: bytes,
-    clock: Clock,
-    contents: Sequence[tuple[int, bytes]],
-    salts: Sequence[bytes],
-) -> tuple[bytes, bytes]:
-    """The same, without the records of an entry and its parts; in doubt raises."""
-    commitments, parts, last = [], [], 0
-    for (part, content), salt in zip(contents, salts, strict=True):
-        commitments.append(_pack_commitment(part, commit(salt, content)))
-        parts.append(_pack_part(part, salt, content))
-        if part <= last:
-            raise Doubt
-        last = part
-    if check_chain(chain):
-        raise Doubt
-    return _pack_leaf(kind, chain, seq, prev, clock, commitments), pack_items(parts)
 
 
 def parse_leaf(leaf: bytes) -> Entry:
