@@ -27,15 +27,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import gcd
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from vitaledger import shape
-from vitaledger.cbor import Item
+from vitaledger.cbor import INT_MAX, INT_MIN, Item, pack_int
+from vitaledger.compiled import Doubt
 from vitaledger.errors import MalformedError, MisuseError
 from vitaledger.marks import Absence, Category, Check, Direction, Provenance, Quality, Use
 from vitaledger.shape import Shape, array, blob, flags, integer, null_or, numbers, record, text, uint
 
 MAX_RAW = 64 * 1024
+MAX_RUN = 1 << 31  # more than any part can hold
 M = TypeVar("M", Absence, Quality)
 Run = tuple[int, int, M]
 
@@ -226,7 +228,7 @@ def _wrong_wave(wave: WaveBlock) -> str | None:
     )
 
 
-def _run(of: Shape[M]) -> Shape[Run[M]]:
+def _run(of: Shape[M], mark_type: type[M]) -> Shape[Run[M]]:
     index = uint()
 
     def parse(item: Item, where: str) -> Run[M]:
@@ -234,7 +236,18 @@ def _run(of: Shape[M]) -> Shape[Run[M]]:
             raise MalformedError(f"{where}: expected [first, count, mark]")
         return index.parse(item[0], where), index.parse(item[1], where), of.parse(item[2], where)
 
-    return Shape(parse, lambda run: [run[0], run[1], int(run[2])])
+    def pack(run: Run[M]) -> bytes:
+        first, count, mark = run
+        plain = type(first) is int and type(count) is int and type(mark) is mark_type
+        if plain and 0 <= first < MAX_RUN and 0 <= count < MAX_RUN and 0 <= mark <= INT_MAX:
+            return b"\x83" + pack_int(first) + pack_int(count) + pack_int(+mark)
+        raise Doubt
+
+    def build(item: list[Any]) -> Run[M]:
+        first, count, mark = item
+        return first, count, mark_type(mark)
+
+    return Shape(parse, lambda run: [run[0], run[1], int(run[2])], pack=pack, build=build)
 
 
 def _fraction() -> Shape[Fraction]:
@@ -246,11 +259,24 @@ def _fraction() -> Shape[Fraction]:
             raise MalformedError(f"{where}: expected a fraction [numerator, denominator] in lowest terms, not zero")
         return Fraction(found[0], found[1])
 
-    return Shape(parse, lambda value: [value.numerator, value.denominator])
+    def pack(value: Fraction) -> bytes:
+        if type(value) is not Fraction or not value:
+            raise Doubt
+        above, below = value.as_integer_ratio()
+        if not INT_MIN <= above <= INT_MAX or below > INT_MAX:
+            raise Doubt
+        return b"\x82" + pack_int(above) + pack_int(below)
+
+    return Shape(
+        parse,
+        lambda value: [value.numerator, value.denominator],
+        pack=pack,
+        build=lambda item: Fraction(*item),
+    )
 
 
-_ABSENCES = array(_run(shape.enum(Absence)))
-_QUALITY = array(_run(flags(Quality)))
+_ABSENCES = array(_run(shape.enum(Absence), Absence))
+_QUALITY = array(_run(flags(Quality), Quality))
 
 _VALUES_FIELDS = (
     text(1, 32),

@@ -86,11 +86,11 @@ def open_entry(leaf: bytes, body: bytes) -> Opened:
     values = waves = raw = event = None
     try:
         for part in parts:
-            if part.type == PartType.VALUES:
+            if part.type == _VALUES:
                 values = content.VALUES.decode(part.content, "values part")
-            elif part.type == PartType.WAVES:
+            elif part.type == _WAVES:
                 waves = content.WAVES.decode(part.content, "waves part")
-            elif part.type == PartType.RAW:
+            elif part.type == _RAW:
                 raw = content.decode_raw(part.content)
             else:
                 event = events.decode(part.content)

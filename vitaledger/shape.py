@@ -28,14 +28,15 @@ from typing import Any, Generic, TypeVar
 from vitaledger import cbor
 from vitaledger.cbor import INT_MAX, INT_MIN, Item
 from vitaledger.compiled import (
+    Build,
     Doubt,
     Inline,
     Pack,
     called,
+    compile_build,
     compile_dump,
     compile_pack,
     compile_pack_fields,
-    compile_parse,
 )
 from vitaledger.errors import MalformedError, MisuseError, VitaledgerError
 
@@ -58,13 +59,14 @@ class Shape(Generic[T]):
 
     A path like "entry.parts[1].type" is put together on an error's way up: there are many items and few errors.
     `inline` is what a record writes into its own functions in place of a call. `pack` answers the bytes of a value at
-    once, or raises where it is not sure that `parse` would take them.
+    once, or raises where it is not sure that `parse` would have made it; `build` makes a value and checks nothing.
     """
 
     parse: Callable[[Item, str], T]
     dump: Callable[[T], Item]
     inline: Inline | None = None
     pack: Pack | None = None
+    build: Build | None = None
 
     def decode(self, data: bytes, what: str) -> T:
         """Parse a whole byte string.
@@ -73,6 +75,13 @@ class Shape(Generic[T]):
             MalformedError: the bytes are not of this shape; the message begins with `what`.
         """
         item = cbor.loads(data, what)
+        try:
+            if self.build is not None and self.pack is not None:
+                built: T = self.build(item)
+                if self.pack(built) == data:  # every rule holds, and there is no other spelling
+                    return built
+        except NOT_SURE:
+            pass  # the long way takes it, or says what is wrong
         value = self.parse(item, what)  # checks the type of every item
         cbor.check_shortest(item, data, what)
         return value
@@ -125,17 +134,17 @@ def uint(least: int = 0, most: int = INT_MAX) -> Shape[int]:
             raise MalformedError(f"{where}: expected an integer from {least} to {most}, found {_found(item)}")
         return item
 
-    test = f"type({{x}}) is int and {least} <= {{x}} <= {most}"
+    fit = f"type({{x}}) is int and {least} <= {{x}} <= {most}"
     packed = "({small}[{x}] if 0 <= {x} < 256 else {pack}({x}))"
     names = {"small": cbor.SMALL, "pack": cbor.pack_int}
-    return Shape(parse, lambda value: value, Inline(test, names=names, fit=test, packed=packed))
+    return Shape(parse, lambda value: value, Inline(names=names, fit=fit, packed=packed))
 
 
 def code() -> Shape[int]:
     """An unsigned integer of 32 bits out of a nomenclature: few, and written again and again."""
     plain = uint(0, 2**32 - 1)
-    test = plain.inline.test if plain.inline else ""
-    return Shape(plain.parse, plain.dump, Inline(test, names={"known": _Codes()}, fit=test, packed="{known}[{x}]"))
+    fit = plain.inline.fit if plain.inline else ""
+    return Shape(plain.parse, plain.dump, Inline(names={"known": _Codes()}, fit=fit, packed="{known}[{x}]"))
 
 
 class _Codes(dict[int, bytes]):
@@ -167,9 +176,7 @@ def text(least: int = 0, most: int = 1024) -> Shape[str]:
             raise MalformedError(f"{where}: control character in text {_found(item)}")
         return item
 
-    # what is printable has no control character; what is not is looked at again
-    test = f"type({{x}}) is str and {least} <= len({{x}}) <= {most} and {{x}}.isprintable()"
-    inline = Inline(test, names={"known": _Texts(least, most)}, packed="{known}[{x}]")
+    inline = Inline(names={"known": _Texts(least, most)}, packed="{known}[{x}]")
     return Shape(parse, lambda value: value, inline)
 
 
@@ -181,6 +188,7 @@ class _Texts(dict[str, bytes]):
         self._least, self._most = least, most
 
     def __missing__(self, key: str) -> bytes:
+        # what is printable has no control character; what is not is looked at again
         if type(key) is not str or not self._least <= len(key) <= self._most or not key.isprintable():
             raise Doubt
         data = key.encode()
@@ -195,12 +203,12 @@ def blob(least: int, most: int) -> Shape[bytes]:
             raise MalformedError(f"{where}: expected {least} to {most} bytes, found {_found(item)}")
         return item
 
-    test = f"type({{x}}) is bytes and {least} <= len({{x}}) <= {most}"
+    fit = f"type({{x}}) is bytes and {least} <= len({{x}}) <= {most}"
     packed = "(({heads}[len({x})] if len({x}) < 256 else {head}(2, len({x}))) + {x})"
     names: dict[str, object] = {"heads": _BLOB_HEADS, "head": cbor.pack_head}
     if least == most:
         packed, names = f"({cbor.pack_head(2, most)!r} + {{x}})", {}
-    return Shape(parse, lambda value: value, Inline(test, names=names, fit=test, packed=packed))
+    return Shape(parse, lambda value: value, Inline(names=names, fit=fit, packed=packed))
 
 
 HASH: Shape[bytes] = blob(32, 32)
@@ -225,8 +233,7 @@ def enum(of: type[E]) -> Shape[E]:
         raise MalformedError(f"{where}: expected a {of.__name__} number, found {_found(item)}")
 
     names = {"members": members, "of": of, "packs": {value: cbor.pack_int(value) for value in members}}
-    test, fit = "type({x}) is int and {x} in {members}", "type({x}) is {of}"
-    return Shape(parse, int, Inline(test, "{members}[{x}]", "+{x}", names, fit, "{packs}[+{x}]"))
+    return Shape(parse, int, Inline("{members}[{x}]", "+{x}", names, "type({x}) is {of}", "{packs}[+{x}]"))
 
 
 def flags(of: type[F]) -> Shape[F]:
@@ -253,14 +260,17 @@ def array(of: Shape[T], least: int = 0, most: int = 65_536) -> Shape[tuple[T, ..
     def dump(values: tuple[T, ...]) -> Item:
         return [of.dump(value) for value in values]
 
-    each = _packer(of)
+    each, made = _packer(of), _builder(of)
 
     def pack(values: tuple[T, ...]) -> bytes:
         if type(values) is not tuple or not least <= (count := len(values)) <= most:
             raise Doubt
         return b"\x81" + each(values[0]) if count == 1 else pack_items([each(value) for value in values])
 
-    return Shape(parse, dump, called(parse, dump, pack, empty=least == 0), pack)
+    def build(item: Any) -> tuple[T, ...]:  # noqa: ANN401
+        return (made(item[0]),) if len(item) == 1 else tuple([made(child) for child in item])
+
+    return Shape(parse, dump, called(build, dump, pack, empty=least == 0), pack, build)
 
 
 def numbers(*, nulls: bool = False, most: int = 65_536) -> Shape[Any]:
@@ -290,8 +300,7 @@ def numbers(*, nulls: bool = False, most: int = 65_536) -> Shape[Any]:
         _listed([n for n in values if n is not None])
         return cbor.dumps([*values])
 
-    names = {"parse": parse, "pack": pack}
-    return Shape(parse, list, Inline("", "{parse}({x}, {at})", "[*{x}]", names, packed="{pack}({x})"), pack)
+    return Shape(parse, list, Inline("(*{x},)", "[*{x}]", {"pack": pack}, packed="{pack}({x})"), pack, tuple)
 
 
 def _listed(values: Iterable[Any]) -> list[Item]:
@@ -317,7 +326,7 @@ def record(
     plan = list(zip(names, shapes, strict=True))
     skip = 0 if tag is None else 1
 
-    def strict(item: Item, where: str) -> T:
+    def parse(item: Item, where: str) -> T:
         if type(item) is not list or len(item) != len(plan) + skip:
             found = f"{len(item)} items" if type(item) is list else _found(item)
             raise MalformedError(f"{where}: expected an array of {len(plan) + skip} items, found {found}")
@@ -336,9 +345,10 @@ def record(
 
     inlined = [(name, _inline(shape)) for name, shape in plan]
     return Shape(
-        compile_parse(of, inlined, tag, check, strict),
+        parse,
         compile_dump(inlined, tag),
         pack=compile_pack(inlined, _record_head(len(plan), tag), check),
+        build=compile_build(of, inlined, tag),
     )
 
 
@@ -365,11 +375,15 @@ def pack_items(items: Sequence[bytes]) -> bytes:
 
 
 def _inline(shape: Shape[Any]) -> Inline:
-    return shape.inline or called(shape.parse, shape.dump, _packer(shape))
+    return shape.inline or called(_builder(shape), shape.dump, _packer(shape))
 
 
 def _packer(shape: Shape[Any]) -> Pack:
     return shape.pack or (lambda value: shape.write(shape.dump(value), ""))
+
+
+def _builder(shape: Shape[Any]) -> Build:
+    return shape.build or (lambda item: shape.parse(item, ""))
 
 
 def union(records: Mapping[int, tuple[type[Any], Shape[Any]]], what: str) -> Shape[Any]:
@@ -391,4 +405,7 @@ def union(records: Mapping[int, tuple[type[Any], Shape[Any]]], what: str) -> Sha
         return records[tags[type(value)]][1].dump(value)
 
     packers = {of: _packer(shape) for of, shape in records.values()}
-    return Shape(parse, dump, pack=lambda value: packers[type(value)](value))
+    builders = {tag: _builder(shape) for tag, (_, shape) in records.items()}
+    return Shape(
+        parse, dump, pack=lambda value: packers[type(value)](value), build=lambda item: builders[item[0]](item)
+    )
