@@ -13,9 +13,10 @@ from itertools import groupby
 from gateway.draft import Instant
 from gateway.drivers.api import Reading, Signal, Wave
 from vitaledger.cbor import INT_MAX, INT_MIN
-from vitaledger.content import NO_CONTEXT, VALUES, WAVES, Chunk, M, Run, Series, StoredRows, Values, WaveBlock
+from vitaledger.content import NO_CONTEXT, VALUES, WAVES, M, Run, Series, StoredRows, Values, WaveBlock
 from vitaledger.errors import MisuseError
 from vitaledger.marks import Absence, Check, Direction, Provenance, Quality, Use
+from vitaledger.raw import Chunk
 
 MAX_SAMPLES = 1024  # of one piece: a driver's longer run is taken in pieces, of at most an eighth of the content
 _SERIES = 64  # bytes beside the values: handle, codes, heads of the arrays

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
-from vitaledger.content import Chunk, Values, WaveBlock
+from vitaledger.content import Values, WaveBlock
 from vitaledger.entry import Clock, Kind, make_clock
 from vitaledger.events import Event
+from vitaledger.raw import Chunk
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from vitaledger.marks import (
     Use,
 )
 from vitaledger.opened import open_entry, seal_entry
+from vitaledger.raw import Chunk, encode_raw
 from vitaledger.tiles import MemoryTiles
 
 GATEWAY, ORIGIN, LEDGER = "g1", "h.example/gateway/g1", "h.example/ledger"
@@ -89,8 +90,8 @@ class Gateway:
         if waves:
             parts.append((PartType.WAVES, content.WAVES.encode((WAVE,))))
         if raw:
-            chunk = content.Chunk(Direction.RECEIVED, 0, b"\x01\x80\x10" * 25)
-            parts.append((PartType.RAW, content.encode_raw([chunk])))
+            chunk = Chunk(Direction.RECEIVED, 0, b"\x01\x80\x10" * 25)
+            parts.append((PartType.RAW, encode_raw([chunk])))
         return self.seal(Kind.READINGS, name, *parts)
 
     def checkpoint(self):

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from vitaledger import content, events, marks, messages, statement
 from vitaledger.entry import Clock, Kind, PartType, genesis, seal
+from vitaledger.raw import Chunk, encode_raw
 
 ORIGIN = "h.example/gateway/g1"
 HASHES = st.binary(min_size=32, max_size=32)
@@ -142,7 +143,7 @@ VALUES = values_contents()
 WAVES = lists(wave_blocks(), most=3)
 CHUNKS = lists(
     st.builds(
-        content.Chunk,
+        Chunk,
         numbers(marks.Direction),
         UINTS,
         st.one_of(
@@ -151,7 +152,7 @@ CHUNKS = lists(
         ),
     )
 )
-RAWS = st.builds(lambda chunks, deflate: content.encode_raw(chunks, deflate=deflate), CHUNKS, st.booleans())
+RAWS = st.builds(lambda chunks, deflate: encode_raw(chunks, deflate=deflate), CHUNKS, st.booleans())
 
 # -- events -----------------------------------------------------------------------------------------------------------
 

@@ -1,10 +1,9 @@
-"""What readings entries hold: values, waves and the raw bytes of the line.
+"""What readings entries hold: values and waves; the raw bytes of the line are `vitaledger.raw`.
 
     values = [driver, version, provenance, use, check, context, times, series, stored]
     times  = [* [* µs after the entry's clock]]           series that came together share one
     series = [handle, MDC code, MDC unit, category, exponent, index into times, values, absences, quality]
     waves  = [* [handle, MDC code, MDC unit, rate, scale, offset, first µs, last µs, samples, absences, quality]]
-    raw    = [coding, [* [direction, µs, length]], bytes]  coding 0: as they are, 1: raw deflate
 
 A value is an integer times 10**exponent, or null; an absence run [first, count, reason] covers each null and nothing
 else. A quality run [first, count, bits] marks values that are not simply good. A wave's value is
@@ -22,7 +21,6 @@ out of a device's memory. The numbers' meanings stand in `vitaledger.marks`.
 [('spo2', 0, 97, None), ('spo2', 333333, None, 'sensor-off')]
 """
 
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -33,10 +31,9 @@ from vitaledger import shape
 from vitaledger.cbor import INT_MAX, INT_MIN, Item, pack_int
 from vitaledger.compiled import Doubt
 from vitaledger.errors import MalformedError, MisuseError
-from vitaledger.marks import Absence, Category, Check, Direction, Provenance, Quality, Use
-from vitaledger.shape import Shape, array, blob, flags, integer, null_or, numbers, record, text, uint
+from vitaledger.marks import Absence, Category, Check, Provenance, Quality, Use
+from vitaledger.shape import Shape, array, flags, integer, null_or, numbers, record, text, uint
 
-MAX_RAW = 64 * 1024
 MAX_RUN = 1 << 31  # more than any part can hold
 M = TypeVar("M", Absence, Quality)
 Run = tuple[int, int, M]
@@ -111,22 +108,6 @@ class WaveBlock:
     samples: tuple[int, ...]
     absences: tuple[Run[Absence], ...]
     quality: tuple[Run[Quality], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """Bytes that went over the line together: direction, µs after the entry's clock, the bytes."""
-
-    direction: Direction
-    at_us: int
-    data: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class _RawRecord:
-    coding: int
-    chunks: tuple[tuple[int, ...], ...]
-    data: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,7 +303,6 @@ WAVES: Shape[tuple[WaveBlock, ...]] = array(
         check=_wrong_wave,
     )
 )
-_RAW: Shape[_RawRecord] = record(_RawRecord, uint(0, 1), array(numbers(most=3)), blob(0, MAX_RAW))
 
 
 def encode_values(values: Values, context: Context) -> bytes:
@@ -347,53 +327,6 @@ def encode_values(values: Values, context: Context) -> bytes:
     except shape.NOT_SURE:
         pass  # the long way takes it, or says what is wrong
     return VALUES.encode(replace(values, context=context), "values part")
-
-
-def encode_raw(chunks: Sequence[Chunk], *, deflate: bool = True) -> bytes:
-    """Write the raw bytes of a line; deflated where that is shorter."""
-    data = b"".join(chunk.data for chunk in chunks)
-    coding = 0
-    if deflate:
-        squeezer = zlib.compressobj(6, zlib.DEFLATED, -15)
-        squeezed = squeezer.compress(data) + squeezer.flush()
-        if len(squeezed) < len(data):
-            coding, data = 1, squeezed
-    table = tuple((int(chunk.direction), chunk.at_us, len(chunk.data)) for chunk in chunks)
-    return _RAW.encode(_RawRecord(coding, table, data))
-
-
-def decode_raw(content: bytes) -> tuple[Chunk, ...]:
-    """Read a raw part.
-
-    Raises:
-        MalformedError: not a raw part, or its bytes are not what its table says.
-    """
-    raw = _RAW.decode(content, "raw part")
-    for n, row in enumerate(raw.chunks):
-        if len(row) != 3 or row[0] not in {0, 1} or row[1] < 0 or row[2] < 1:
-            raise MalformedError(f"raw part.chunks[{n}]: expected [direction 0 or 1, µs, length], found {list(row)}")
-    total = sum(row[2] for row in raw.chunks)
-    if total > MAX_RAW:
-        raise MalformedError(f"raw part: {total} bytes, at most {MAX_RAW} are allowed")
-    data = raw.data if raw.coding == 0 else _inflate(raw.data, total)
-    if len(data) != total:
-        raise MalformedError(f"raw part: its table speaks of {total} bytes, found {len(data)}")
-    chunks, at = [], 0
-    for direction, at_us, length in raw.chunks:
-        chunks.append(Chunk(Direction(direction), at_us, data[at : at + length]))
-        at += length
-    return tuple(chunks)
-
-
-def _inflate(data: bytes, total: int) -> bytes:
-    inflater = zlib.decompressobj(-15)
-    try:
-        out = inflater.decompress(data, total + 1)  # bounded: a small part cannot become a large one
-    except zlib.error as error:
-        raise MalformedError(f"raw part: not deflated bytes: {error}") from None
-    if not inflater.eof or inflater.unused_data:
-        raise MalformedError(f"raw part: deflated bytes do not end where their table's {total} bytes end")
-    return out
 
 
 def scaled(value: int, exponent: int) -> str:

@@ -29,6 +29,7 @@ from vitaledger.entry import (
     verify_body,
 )
 from vitaledger.errors import MalformedError, MisuseError
+from vitaledger.raw import Chunk, decode_raw, encode_raw
 
 _VALUES, _WAVES, _RAW, _EVENT = (int(part) for part in (PartType.VALUES, PartType.WAVES, PartType.RAW, PartType.EVENT))
 # which parts an entry of each kind has: those it must have, and those it may have
@@ -47,7 +48,7 @@ class Opened:
     entry: Entry
     values: content.Values | None
     waves: tuple[content.WaveBlock, ...] | None
-    raw: tuple[content.Chunk, ...] | None
+    raw: tuple[Chunk, ...] | None
     event: events.Event | None
     withheld: tuple[int, ...]
 
@@ -91,7 +92,7 @@ def open_entry(leaf: bytes, body: bytes) -> Opened:
             elif part.type == _WAVES:
                 waves = content.WAVES.decode(part.content, "waves part")
             elif part.type == _RAW:
-                raw = content.decode_raw(part.content)
+                raw = decode_raw(part.content)
             else:
                 event = events.decode(part.content)
     except MalformedError as error:
@@ -112,7 +113,7 @@ def seal_entry(
     values: content.Values | None = None,
     context: content.Context | None = None,
     waves: Sequence[content.WaveBlock] = (),
-    raw: Sequence[content.Chunk] = (),
+    raw: Sequence[Chunk] = (),
     event: events.Event | None = None,
 ) -> tuple[bytes, bytes]:
     """Make the leaf and the body of an entry that says this; `random(n)` answers n bytes, for the salts.
@@ -130,8 +131,8 @@ def seal_entry(
     if waves:
         contents.append((_WAVES, content.WAVES.encode(tuple(waves), "waves part")))
     if raw:
-        contents.append((_RAW, content.encode_raw(raw)))
-        content.decode_raw(contents[-1][1])  # the table against the bytes as they inflate
+        contents.append((_RAW, encode_raw(raw)))
+        decode_raw(contents[-1][1])  # the table against the bytes as they inflate
     if event is not None:
         contents.append((_EVENT, events.encode(event)))
     count = len(contents)

@@ -14,18 +14,17 @@ from vitaledger.checkpoint import Checkpoint, sign_checkpoint
 from vitaledger.content import (
     VALUES,
     WAVES,
-    Chunk,
     Context,
     Series,
     Values,
     WaveBlock,
-    encode_raw,
 )
 from vitaledger.entry import GATEWAY_CHAIN, Clock, Kind, PartType, entry_hash, parse_leaf, seal
 from vitaledger.events import ChainHead, Heads, Identity, LedgerHead
 from vitaledger.keys import Ed25519Signer, verifier_of
 from vitaledger.marks import Absence, Category, Check, Direction, Provenance, Sureness, Use
 from vitaledger.messages import ENTRIES, Entries, Sealed
+from vitaledger.raw import Chunk, encode_raw
 from vitaledger.statement import Enrolment
 from vitaledger.tiles import MemoryTiles
 

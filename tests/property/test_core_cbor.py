@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from tests import strategies as made
 from vitaledger import cbor, content, entry, events, messages, statement
 from vitaledger.errors import MalformedError
+from vitaledger.raw import decode_raw
 
 MANY = settings(max_examples=200)
 SAMPLES = made.SAMPLES.map(cbor.pack_samples)
@@ -15,7 +16,7 @@ SCALARS = st.one_of(made.INTS, st.text(st.characters(exclude_categories=["Cs"]))
 ITEMS = st.recursive(SCALARS, lambda items: st.lists(items, max_size=4), max_leaves=12)
 DECODERS = (
     cbor.decode,
-    content.decode_raw,
+    decode_raw,
     entry.parse_leaf,
     entry.parse_body,
     events.decode,

@@ -13,6 +13,7 @@ from tests import strategies as made
 from tests.cddl import Grammar
 from vitaledger import cbor, content, entry, events, statement
 from vitaledger.errors import MalformedError
+from vitaledger.raw import decode_raw
 
 SOURCE = (Path(__file__).parents[2] / "docs" / "entry.cddl").read_text()
 GRAMMAR = Grammar(SOURCE)
@@ -25,7 +26,7 @@ RECORDS = {
     "clock": (made.CLOCKS.map(entry.CLOCK.encode), lambda data: entry.CLOCK.decode(data, "clock")),
     "values": (made.VALUES.map(content.VALUES.encode), lambda data: content.VALUES.decode(data, "values")),
     "waves": (made.WAVES.map(content.WAVES.encode), lambda data: content.WAVES.decode(data, "waves")),
-    "raw": (made.RAWS, content.decode_raw),
+    "raw": (made.RAWS, decode_raw),
     "event": (made.EVENTS.map(events.encode), events.decode),
     "device-event": (made.DEVICE_EVENTS.map(events.encode), events.decode),
     "gateway-event": (made.GATEWAY_EVENTS.map(events.encode), events.decode),

@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 
 from tests import strategies as made
 from vitaledger import content, entry, events, shape, statement
+from vitaledger import raw as raw_part
 from vitaledger.entry import Kind, entry_hash
 from vitaledger.errors import MalformedError, VitaledgerError
 from vitaledger.opened import open_entry
+from vitaledger.raw import MAX_RAW, decode_raw, encode_raw
 from vitaledger.rows import rows
 
 FEW, MANY = settings(max_examples=60), settings(max_examples=150)
@@ -34,7 +36,7 @@ CODECS = {
         lambda data: content.WAVES.decode(data, "waves"),
         content.WAVES.encode,
     ),
-    "raw": (made.RAWS, lambda data: content._RAW.decode(data, "raw"), content._RAW.encode),
+    "raw": (made.RAWS, lambda data: raw_part._RAW.decode(data, "raw"), raw_part._RAW.encode),
     "event": (made.EVENTS.map(events.encode), events.decode, events.encode),
     "statement": (made.STATEMENTS.map(statement.encode), statement.decode, statement.encode),
     **{
@@ -42,7 +44,7 @@ CODECS = {
         for name, (codec, value) in made.MESSAGES.items()
     },
 }
-PARSERS = {**{name: decode for name, (_, decode, _) in CODECS.items()}, "raw part": content.decode_raw}
+PARSERS = {**{name: decode for name, (_, decode, _) in CODECS.items()}, "raw part": decode_raw}
 
 
 @pytest.mark.parametrize("name", CODECS)
@@ -108,17 +110,17 @@ def test_values_round_trip(values):
 @MANY
 @given(made.CHUNKS, st.booleans())
 def test_raw_bytes_round_trip(chunks, deflate):
-    assert content.decode_raw(content.encode_raw(chunks, deflate=deflate)) == chunks
+    assert decode_raw(encode_raw(chunks, deflate=deflate)) == chunks
 
 
 @MANY
 @given(made.mutated(made.RAWS))
 def test_changed_raw_parts_never_hold_more_than_they_say(data):
     try:
-        chunks = content.decode_raw(data)
+        chunks = decode_raw(data)
     except MalformedError:
         return
-    assert sum(len(chunk.data) for chunk in chunks) <= content.MAX_RAW
+    assert sum(len(chunk.data) for chunk in chunks) <= MAX_RAW
 
 
 @MANY

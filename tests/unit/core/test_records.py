@@ -11,6 +11,7 @@ from vitaledger.entry import Clock, Commitment, Kind, Part, PartType, chain_name
 from vitaledger.errors import MalformedError, MisuseError, VerificationError
 from vitaledger.marks import Absence, Category, Check, Direction, Provenance, Quality, Use
 from vitaledger.opened import open_entry
+from vitaledger.raw import Chunk, decode_raw, encode_raw
 
 ORIGIN, BED_1, SALT = "h.example/gateway/g1", "nonin:port:bed-1", bytes(16)
 CLOCK = [1_700_000_000_000, bytes(16), 5_000, None]
@@ -350,16 +351,16 @@ def deflated(data):
 )
 def test_raw_parts_that_are_none(item, why):
     with pytest.raises(MalformedError, match=f"^raw part.*({why})"):
-        content.decode_raw(cbor.encode(item))
+        decode_raw(cbor.encode(item))
 
 
 def test_raw_bytes_are_deflated_where_that_is_shorter():
-    chunks = (content.Chunk(Direction.RECEIVED, 0, b"\x01\x80\x10" * 100), content.Chunk(Direction.SENT, 9, b"?"))
-    short, plain = content.encode_raw(chunks), content.encode_raw(chunks, deflate=False)
+    chunks = (Chunk(Direction.RECEIVED, 0, b"\x01\x80\x10" * 100), Chunk(Direction.SENT, 9, b"?"))
+    short, plain = encode_raw(chunks), encode_raw(chunks, deflate=False)
     assert len(short) < 50
     assert len(plain) > 300
-    assert content.decode_raw(short) == content.decode_raw(plain) == chunks
-    assert content.encode_raw(chunks[1:]) == content.encode_raw(chunks[1:], deflate=False)
+    assert decode_raw(short) == decode_raw(plain) == chunks
+    assert encode_raw(chunks[1:]) == encode_raw(chunks[1:], deflate=False)
 
 
 # -- statements and messages ------------------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ from vitaledger.marks import (
     Use,
 )
 from vitaledger.opened import open_entry
+from vitaledger.raw import Chunk, encode_raw
 from vitaledger.rows import NO_CHECK, EventRow, ReadingRow, WaveRow, describe, rows
 
 ORIGIN, BED_1 = "h.example/gateway/g1", "nonin:port:bed-1"
@@ -197,9 +198,7 @@ def test_rows_of_readings_and_waves():
 
 
 def test_an_entry_of_raw_bytes_alone_has_no_rows():
-    opened = sealed(
-        Kind.READINGS, BED_1, [(PartType.RAW, content.encode_raw([content.Chunk(Direction.SENT, 70, b"\x7d")]))]
-    )
+    opened = sealed(Kind.READINGS, BED_1, [(PartType.RAW, encode_raw([Chunk(Direction.SENT, 70, b"\x7d")]))])
     assert list(rows(opened)) == []
     assert (opened.reading_count, opened.sample_count, opened.last_us) == (0, 0, 70)
 

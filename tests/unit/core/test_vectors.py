@@ -12,6 +12,7 @@ from vitaledger import chain, content, entry, events, messages, statement
 from vitaledger.entry import entry_hash, parse_body, parse_leaf, verify_body
 from vitaledger.errors import MalformedError
 from vitaledger.opened import open_entry
+from vitaledger.raw import decode_raw
 
 OWN = Path(__file__).parents[2] / "vectors"
 CORE = json.loads((OWN / "core.json").read_text("utf-8"))
@@ -30,7 +31,7 @@ READERS = {
     "body": parse_body,
     "values": lambda data: content.VALUES.decode(data, "values"),
     "waves": lambda data: content.WAVES.decode(data, "waves"),
-    "raw": content.decode_raw,
+    "raw": decode_raw,
     "event": events.decode,
     "statement": statement.decode,
     **{topic: lambda data, codec=codec: codec.decode(data, "message") for topic, codec in TOPICS.items()},

@@ -8,12 +8,13 @@ from gateway.receipts import VerifiedReceipt, verify_receipt
 from gateway.store import Store
 from vitaledger import proof, statement
 from vitaledger.checkpoint import Checkpoint, sign_checkpoint
-from vitaledger.content import Chunk, Context, Series, Values
+from vitaledger.content import Context, Series, Values
 from vitaledger.entry import GATEWAY_CHAIN, Kind
 from vitaledger.events import Heads, Identity, Stop
 from vitaledger.keys import Ed25519Signer, verifier_of
 from vitaledger.marks import Category, Check, Direction, Provenance, Sureness, Use
 from vitaledger.merkle import inclusion_proof, leaf_hash
+from vitaledger.raw import Chunk
 from vitaledger.tiles import MemoryTiles
 
 ORIGIN = "h.example/gateway/g1"

@@ -18,6 +18,7 @@ from vitaledger.marks import (
     Provenance,
     Quality,
 )
+from vitaledger.raw import Chunk
 
 PORT = "fake:port:bed-1"
 START = [(PORT, "gap start"), (PORT, "line up"), (PORT, "identity None")]
@@ -57,7 +58,7 @@ def test_a_chain_begins_with_gap_line_identity_and_its_first_readings():
     assert (readings.values.driver, readings.values.driver_version) == ("fake", "3")
     assert readings.values.provenance is Provenance.DEVICE_LIVE
     assert readings.values.context.identity == identity.entry.seq
-    assert readings.raw == (content.Chunk(Direction.RECEIVED, 0, b"frame"), content.Chunk(0, 1_000_000, b"frame"))
+    assert readings.raw == (Chunk(Direction.RECEIVED, 0, b"frame"), Chunk(0, 1_000_000, b"frame"))
 
 
 @pytest.mark.parametrize(("clean", "reason"), [(True, GapReason.START), (False, GapReason.CRASH)])

@@ -1,0 +1,85 @@
+"""The raw part: the bytes that went over a device's line, as they came and when.
+
+    raw part = [coding, chunks, data]       coding 0: plain, 1: deflated (RFC 1951, no header)
+    chunks   = [* [direction, µs after the entry's clock, length]]
+
+>>> chunks = [Chunk(Direction.SENT, 0, b"\\x7d"), Chunk(Direction.RECEIVED, 150, b"\\x01\\x81\\xe4")]
+>>> decode_raw(encode_raw(chunks)) == tuple(chunks)
+True
+"""
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vitaledger.errors import MalformedError
+from vitaledger.marks import Direction
+from vitaledger.shape import Shape, array, blob, numbers, record, uint
+
+MAX_RAW = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Bytes that went over the line together: direction, µs after the entry's clock, the bytes."""
+
+    direction: Direction
+    at_us: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _RawRecord:
+    coding: int
+    chunks: tuple[tuple[int, ...], ...]
+    data: bytes
+
+
+_RAW: Shape[_RawRecord] = record(_RawRecord, uint(0, 1), array(numbers(most=3)), blob(0, MAX_RAW))
+
+
+def encode_raw(chunks: Sequence[Chunk], *, deflate: bool = True) -> bytes:
+    """Write the raw bytes of a line; deflated where that is shorter."""
+    data = b"".join(chunk.data for chunk in chunks)
+    coding = 0
+    if deflate:
+        squeezer = zlib.compressobj(6, zlib.DEFLATED, -15)
+        squeezed = squeezer.compress(data) + squeezer.flush()
+        if len(squeezed) < len(data):
+            coding, data = 1, squeezed
+    table = tuple((int(chunk.direction), chunk.at_us, len(chunk.data)) for chunk in chunks)
+    return _RAW.encode(_RawRecord(coding, table, data))
+
+
+def decode_raw(content: bytes) -> tuple[Chunk, ...]:
+    """Read a raw part.
+
+    Raises:
+        MalformedError: not a raw part, or its bytes are not what its table says.
+    """
+    raw = _RAW.decode(content, "raw part")
+    for n, row in enumerate(raw.chunks):
+        if len(row) != 3 or row[0] not in {0, 1} or row[1] < 0 or row[2] < 1:
+            raise MalformedError(f"raw part.chunks[{n}]: expected [direction 0 or 1, µs, length], found {list(row)}")
+    total = sum(row[2] for row in raw.chunks)
+    if total > MAX_RAW:
+        raise MalformedError(f"raw part: {total} bytes, at most {MAX_RAW} are allowed")
+    data = raw.data if raw.coding == 0 else _inflate(raw.data, total)
+    if len(data) != total:
+        raise MalformedError(f"raw part: its table speaks of {total} bytes, found {len(data)}")
+    chunks, at = [], 0
+    for direction, at_us, length in raw.chunks:
+        chunks.append(Chunk(Direction(direction), at_us, data[at : at + length]))
+        at += length
+    return tuple(chunks)
+
+
+def _inflate(data: bytes, total: int) -> bytes:
+    inflater = zlib.decompressobj(-15)
+    try:
+        out = inflater.decompress(data, total + 1)  # bounded: a small part cannot become a large one
+    except zlib.error as error:
+        raise MalformedError(f"raw part: not deflated bytes: {error}") from None
+    if not inflater.eof or inflater.unused_data:
+        raise MalformedError(f"raw part: deflated bytes do not end where their table's {total} bytes end")
+    return out
