@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from tests.e2e.committed import COLLECTOR, GATEWAY, Row, check_kept, committed
 from tests.e2e.compare import compare, truth_of
@@ -28,6 +28,7 @@ from tests.e2e.ward import Ward
 from vitaledger.cli.stage import StageError
 
 STALL_S = 3.0
+T = TypeVar("T")
 
 
 class StalledError(Exception):
@@ -59,6 +60,14 @@ class Pulse:
         self._thread.join()
         if isinstance(error, AssertionError | StageError) and self.longest > STALL_S:
             raise StalledError(f"this machine stood still for {self.longest:.1f} s: {error}") from error
+
+
+def once_more(folder: Path, attempt: Callable[[Path], T]) -> T:
+    """Attempt in a folder of its own, and where the machine stood still, once more in another."""
+    try:
+        return attempt(folder / "first")
+    except StalledError:
+        return attempt(folder / "again")
 
 
 class FaultyWard(Ward):
