@@ -39,13 +39,13 @@ from vitaledger.compiled import (
     compile_pack_fields,
 )
 from vitaledger.errors import MalformedError, MisuseError, VitaledgerError
+from vitaledger.remembered import Codes, Texts
 
 # what could forge a line on the terminal of whoever reads it: controls, line separators, changes of direction
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 T = TypeVar("T")
 E = TypeVar("E", bound=IntEnum)
 F = TypeVar("F", bound=IntFlag)
-_MEMO = 256  # texts and codes that a field remembers
 _HEADS = tuple(cbor.pack_head(4, count) for count in range(24))  # of short arrays
 _BLOB_HEADS = tuple(cbor.pack_head(2, count) for count in range(256))
 _READINGS: dict[int | None, bytes] = {None: b"\xf6", **{n: cbor.pack_int(n) for n in range(-256, 1024)}}
@@ -144,21 +144,7 @@ def code() -> Shape[int]:
     """An unsigned integer of 32 bits out of a nomenclature: few, and written again and again."""
     plain = uint(0, 2**32 - 1)
     fit = plain.inline.fit if plain.inline else ""
-    return Shape(plain.parse, plain.dump, Inline(names={"known": _Codes()}, fit=fit, packed="{known}[{x}]"))
-
-
-class _Codes(dict[int, bytes]):
-    """The bytes of the codes that a field had lately."""
-
-    def __missing__(self, key: int) -> bytes:
-        return _remember(self, key, cbor.pack_int(key))
-
-
-def _remember(known: dict[T, bytes], key: T, data: bytes) -> bytes:
-    if len(known) >= _MEMO:
-        known.clear()
-    known[key] = data
-    return data
+    return Shape(plain.parse, plain.dump, Inline(names={"known": Codes()}, fit=fit, packed="{known}[{x}]"))
 
 
 def integer() -> Shape[int]:
@@ -176,23 +162,8 @@ def text(least: int = 0, most: int = 1024) -> Shape[str]:
             raise MalformedError(f"{where}: control character in text {_found(item)}")
         return item
 
-    inline = Inline(names={"known": _Texts(least, most)}, packed="{known}[{x}]")
+    inline = Inline(names={"known": Texts(least, most)}, packed="{known}[{x}]")
     return Shape(parse, lambda value: value, inline)
-
-
-class _Texts(dict[str, bytes]):
-    """The bytes of the texts that a field had lately: a device says the same words all day."""
-
-    def __init__(self, least: int, most: int) -> None:
-        super().__init__()
-        self._least, self._most = least, most
-
-    def __missing__(self, key: str) -> bytes:
-        # what is printable has no control character; what is not is looked at again
-        if type(key) is not str or not self._least <= len(key) <= self._most or not key.isprintable():
-            raise Doubt
-        data = key.encode()
-        return _remember(self, key, cbor.pack_head(3, len(data)) + data)
 
 
 def blob(least: int, most: int) -> Shape[bytes]:
