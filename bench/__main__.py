@@ -8,11 +8,15 @@ import sqlite3
 import sys
 from pathlib import Path
 
-from bench import outage, sealing, soak
+from bench import bytes as sizes
+from bench import live, outage, receipt, sealing, soak
 from bench.figure import RUNS, Effort, Figure, Measure, told
 
 MEASURES: dict[str, Measure] = {
     "sealing": sealing.measure,
+    "live": live.measure,
+    "receipt": receipt.measure,
+    "bytes": sizes.measure,
 }
 
 

@@ -24,7 +24,7 @@ from typing import Any
 from bench.outage_devices import MIX
 from bench.outage_return import Memory, Witness
 from bench.scratch import scratch
-from bench.soak import cpu_s, rss_mb
+from bench.ward import cpu_s, rss_mb
 from collector.service import PORT_FILE
 from gateway.config import MqttConfig
 from gateway.reader import Reader

@@ -18,7 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from bench.outage_devices import MIX, STEP_US, Devices, Stretch
-from bench.soak import rss_mb
+from bench.ward import rss_mb
 from gateway import config, keys
 from gateway.chains import Chains
 from gateway.clock import ClockWatch

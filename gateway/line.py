@@ -13,12 +13,12 @@ from collections.abc import Callable
 from gateway.chains import Chains
 from gateway.clock import Clock
 from gateway.disk import FULL_DETAIL, DiskGuard
-from gateway.draft import Draft
+from gateway.draft import Draft, Instant
 from gateway.drivers.api import Driver
 from gateway.held import HeldPort, Life, RevokedError
 from gateway.identity import clean
 from gateway.placement import Subject
-from gateway.port import Backoff, LineGoneError, Port
+from gateway.port import READ_SIZE, Backoff, LineGoneError, Port
 from gateway.recorder import Limits, Recorder
 from gateway.repeats import Repeats
 from gateway.source import Source
@@ -27,10 +27,10 @@ from vitaledger.entry import GATEWAY_CHAIN, Kind
 from vitaledger.events import Incident
 from vitaledger.marks import Direction, GapReason
 
-READ_S = 0.1
-# Bytes of a slow line come one by one. Waiting this long for more of them makes few pieces of them, and a reading's
-# time of arrival is late by no more than that.
-GATHER_S = 0.03
+READ_S = 0.2  # drivers and recorders want to know the time four times a second
+# Bytes of a slow line come one by one, frames of a fast one 75 times a second. Waiting this long for more of them makes
+# few pieces of them; a reading's time of arrival is late by no more than that.
+GATHER_S = 0.1
 LOOK_S = 0.1
 STOPPED = "the gateway stops"
 
@@ -191,24 +191,23 @@ class Line:
                 self._drop(port, recorder, self._disk)
                 self._begin(port, source, recorder)
             data = port.read(READ_S)
+            now = self._clock.now()
             if data:
                 self._backoff.worked()
-                now = self._clock.now()
                 found = source.receive(data, now.mono_us)  # not under the lock: a driver may get stuck
                 port.check()
                 with self._chains.together():
                     recorder.chunk(Direction.RECEIVED, data, now)
                     recorder.events(found, now)
-                self._send(port, source, recorder)
-            now = self._clock.now()
+                now = self._send(port, source, recorder, now)
             found = source.tick(now.mono_us)
             port.check()
             with self._chains.together():
                 if found:
                     recorder.events(found, now)
                 recorder.tick(now)
-            self._send(port, source, recorder)
-            if data:
+            self._send(port, source, recorder, now)
+            if 0 < len(data) < READ_SIZE:  # else more is waiting already
                 self._stop.wait(GATHER_S)
 
     def _begin(self, port: HeldPort, source: Source, recorder: Recorder) -> None:
@@ -218,20 +217,22 @@ class Line:
         source.opened(now.mono_us)
         with self._chains.together():
             recorder.opened(now)
-        self._send(port, source, recorder)
+        self._send(port, source, recorder, now)
 
     def _drop(self, port: HeldPort, recorder: Recorder, disk: DiskGuard) -> None:
         """Count what comes until there is room for it again."""
         while disk.stopped and not self._stop.is_set():
             recorder.missed(len(port.read(READ_S)))
 
-    def _send(self, port: HeldPort, source: Source, recorder: Recorder) -> None:
-        data = source.to_send(self._clock.now().mono_us)
+    def _send(self, port: HeldPort, source: Source, recorder: Recorder, now: Instant) -> Instant:
+        """Send what the driver wants to; answers the time, which has gone on where something was sent."""
+        data = source.to_send(now.mono_us)
         if data:
             port.write(data)
             now = self._clock.now()
             with self._chains.together():
                 recorder.chunk(Direction.SENT, data, now)
+        return now
 
     def _complain(self, trouble: str) -> None:
         """Log a change; a line that cannot be opened is tried for ever, and says so once."""
