@@ -355,13 +355,13 @@ class Step:
 def _parse_entries(payload: bytes) -> messages.Entries:
     if len(payload) > messages.MAX_MESSAGE:
         raise MalformedError(f"up/entries: {len(payload)} bytes, at most {messages.MAX_MESSAGE} are allowed")
-    return messages.ENTRIES.decode(payload, "up/entries")
+    return messages.ENTRIES.decode(messages.unpack(payload, "up/entries"), "up/entries")
 
 
 def _salvage(payload: bytes) -> tuple[int, str | None]:
     """The id and the origin of entries that are malformed further on, where they can be read."""
     try:
-        item = cbor.decode(payload[: messages.MAX_MESSAGE])
+        item = cbor.decode(messages.unpack(payload[: messages.MAX_MESSAGE], "up/entries"))
     except MalformedError:
         return STATE, None
     head = item[:2] if isinstance(item, list) else []

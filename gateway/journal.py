@@ -10,7 +10,6 @@ open; the newest row in which a line stands has its mark in force. Rows are appe
 transaction that seals what made them necessary, so a reading is in the journal or in the log and never in both.
 """
 
-import zlib
 from collections import deque
 from dataclasses import dataclass
 from itertools import accumulate
@@ -22,9 +21,9 @@ from vitaledger.entry import MAX_CHAIN
 from vitaledger.errors import MalformedError
 from vitaledger.marks import GapReason
 from vitaledger.shape import Shape, array, blob, enum, null_or, numbers, record, text, uint
+from vitaledger.squeeze import deflate, inflate
 
 MAX_ROW = 64 * 1024 * 1024
-_LEVEL = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +151,7 @@ class Journal:
 def encode(row: Row) -> bytes:
     """Write a row; deflated where that is shorter."""
     plain = cbor.dumps(_ROW.dump(row))
-    squeezer = zlib.compressobj(_LEVEL, zlib.DEFLATED, -15)
-    squeezed = squeezer.compress(plain) + squeezer.flush()
+    squeezed = deflate(plain)
     return b"\x01" + squeezed if len(squeezed) < len(plain) else b"\x00" + plain
 
 
@@ -165,13 +163,7 @@ def decode(data: bytes) -> Row:
     """
     coding, plain = data[:1], data[1:]
     if coding == b"\x01":
-        inflater = zlib.decompressobj(-15)
-        try:
-            plain = inflater.decompress(plain, MAX_ROW)
-        except zlib.error as error:
-            raise MalformedError(f"journal: not deflated bytes: {error}") from None
-        if not inflater.eof or inflater.unused_data:
-            raise MalformedError("journal: its deflated bytes do not end where the row ends")
+        plain = inflate(plain, MAX_ROW, "journal")
     elif coding != b"\x00":
         raise MalformedError("journal: expected coding 0 or 1")
     return _ROW.decode(plain, "journal")

@@ -498,7 +498,7 @@ class Uplink:
         self._next_id += 1
         message = messages.Entries(flight.id, self.origin, size, first, tuple(batch), tuple(proof))
         self._flights[flight.id] = flight
-        return [*actions, Publish("up/entries", ENTRIES.encode(message))]
+        return [*actions, Publish("up/entries", messages.pack(ENTRIES.encode(message)))]
 
     def _forget_flights(self) -> None:
         self._anchor = None

@@ -234,7 +234,7 @@ class _Example:
             if each.leaf == "up/checkpoint" and "request" not in self.out:
                 self.out["request"] = each.payload.decode().rstrip("\n")
             if each.leaf == "up/entries":
-                item = cbor.decode(each.payload)
+                item = cbor.decode(messages.unpack(each.payload, each.leaf))
                 names = dict(enumerate(("id", "origin", "checkpoint size", "first", "[leaf, body] …", "proof")))
                 item[4] = [*item[4][:1], "…"]
                 self.out["entries"] = diagnostic(item, names=names).replace('"…"', f"… {self.log.size - 1} more")

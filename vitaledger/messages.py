@@ -4,7 +4,7 @@ Root `vitaledger/v1/<gateway>/`; the gateway's name is also its certificate's CN
 
     up/checkpoint    a witness add-checkpoint request, verbatim (vitaledger.witness)
     down/checkpoint  [SHA-256 of the request, status, body, last witnessed checkpoint verbatim or null]
-    up/entries       [id, origin, checkpoint size, first, [[leaf, body], …], [proof]], at most 64 KiB
+    up/entries       [id, origin, checkpoint size, first, [[leaf, body], …], [proof]], at most 64 KiB; `pack`ed
     down/entries     [id, status, origin, [[first, end], …] stored ranges, newest witnessed size, detail]
     down/receipt     [statement, .tlog-proof]
     up/succession    a succession note (vitaledger.succession), signed by the key of the log that cannot go on
@@ -16,7 +16,8 @@ Root `vitaledger/v1/<gateway>/`; the gateway's name is also its certificate's CN
     up/health        [backlog, oldest unreceipted ms or null, free bytes, commit p99 ms, clock bound ms or null]
 
 The entries of one up/entries message lie in one tile: with end = first + count, `proof` is the subtree consistency
-proof of [first rounded down to a multiple of 256, end) to the named checkpoint.
+proof of [first rounded down to a multiple of 256, end) to the named checkpoint. Packed, such a message is a byte 01 and
+the raw deflate of it, and no more than 64 KiB when it is inflated. As it is it begins with 86, and is read as well.
 
 >>> topic("g1", "up/entries")
 'vitaledger/v1/g1/up/entries'
@@ -25,6 +26,11 @@ proof of [first rounded down to a multiple of 256, end) to the named checkpoint.
 >>> answer = EntriesAnswer(7, 200, "h.example/gateway/g1", (Range(0, 512),), 600, "")
 >>> ENTRIES_ANSWER.decode(ENTRIES_ANSWER.encode(answer), "down/entries") == answer
 True
+>>> sealed = (Sealed(b"leaf", b"body" * 50),) * 3
+>>> plain = ENTRIES.encode(Entries(1, "h.example/gateway/g1", 9, 0, sealed, ()))
+>>> packed = pack(plain)
+>>> len(plain), len(packed), unpack(packed, "up/entries") == unpack(plain, "up/entries") == plain
+(651, 49, True)
 """
 
 import re
@@ -33,6 +39,7 @@ from dataclasses import dataclass
 from vitaledger.entry import MAX_BODY
 from vitaledger.errors import MalformedError, MisuseError
 from vitaledger.shape import HASH, Shape, array, blob, integer, null_or, record, text, uint
+from vitaledger.squeeze import deflate, inflate
 from vitaledger.statement import MAX_NOTE
 
 ROOT = "vitaledger/v1"
@@ -42,6 +49,7 @@ MAX_MESSAGE = 64 * 1024
 MAX_RANGES = 8
 MAX_LEDGERS = 64  # of one provider: each was restored from an old copy
 TILE = 256
+_PACKED = b"\x01"
 _GATEWAY = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 OK, WAITING, BAD_REQUEST, FORBIDDEN, UNKNOWN, CONFLICT, REFUSED = 200, 202, 400, 403, 404, 409, 422
@@ -195,6 +203,21 @@ STATUS: Shape[Status] = record(Status, uint(0, 1), blob(16, 16), blob(16, 16), t
 LEDGER_NOTES: Shape[tuple[bytes, ...]] = array(_NOTE, 1, MAX_LEDGERS)
 LEDGER_SHOWN: Shape[LedgerShown] = record(LedgerShown, array(_NOTE, 0, MAX_LEDGERS), null_or(_NOTE))
 HEALTH: Shape[Health] = record(Health, uint(), null_or(integer()), uint(), uint(), null_or(uint()))
+
+
+def pack(plain: bytes) -> bytes:
+    """A message of entries as it travels: deflated where that is shorter."""
+    packed = _PACKED + deflate(plain)
+    return packed if len(packed) < len(plain) else plain
+
+
+def unpack(payload: bytes, where: str) -> bytes:
+    """A message of entries as it was before `pack`; one that was not packed is answered as it is.
+
+    Raises:
+        MalformedError: not what `pack` makes, or more than `MAX_MESSAGE` bytes; begins with `where`.
+    """
+    return inflate(payload[1:], MAX_MESSAGE, where) if payload[:1] == _PACKED else payload
 
 
 def check_gateway(name: str) -> str | None:

@@ -8,13 +8,14 @@
 True
 """
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vitaledger.errors import MalformedError
 from vitaledger.marks import Direction
 from vitaledger.shape import Shape, array, blob, numbers, record, uint
+from vitaledger.squeeze import deflate as squeeze
+from vitaledger.squeeze import inflate
 
 MAX_RAW = 64 * 1024
 
@@ -43,8 +44,7 @@ def encode_raw(chunks: Sequence[Chunk], *, deflate: bool = True) -> bytes:
     data = b"".join(chunk.data for chunk in chunks)
     coding = 0
     if deflate:
-        squeezer = zlib.compressobj(6, zlib.DEFLATED, -15)
-        squeezed = squeezer.compress(data) + squeezer.flush()
+        squeezed = squeeze(data)
         if len(squeezed) < len(data):
             coding, data = 1, squeezed
     table = tuple((int(chunk.direction), chunk.at_us, len(chunk.data)) for chunk in chunks)
@@ -64,7 +64,7 @@ def decode_raw(content: bytes) -> tuple[Chunk, ...]:
     total = sum(row[2] for row in raw.chunks)
     if total > MAX_RAW:
         raise MalformedError(f"raw part: {total} bytes, at most {MAX_RAW} are allowed")
-    data = raw.data if raw.coding == 0 else _inflate(raw.data, total)
+    data = raw.data if raw.coding == 0 else inflate(raw.data, total, "raw part")
     if len(data) != total:
         raise MalformedError(f"raw part: its table speaks of {total} bytes, found {len(data)}")
     chunks, at = [], 0
@@ -72,14 +72,3 @@ def decode_raw(content: bytes) -> tuple[Chunk, ...]:
         chunks.append(Chunk(Direction(direction), at_us, data[at : at + length]))
         at += length
     return tuple(chunks)
-
-
-def _inflate(data: bytes, total: int) -> bytes:
-    inflater = zlib.decompressobj(-15)
-    try:
-        out = inflater.decompress(data, total + 1)  # bounded: a small part cannot become a large one
-    except zlib.error as error:
-        raise MalformedError(f"raw part: not deflated bytes: {error}") from None
-    if not inflater.eof or inflater.unused_data:
-        raise MalformedError(f"raw part: deflated bytes do not end where their table's {total} bytes end")
-    return out

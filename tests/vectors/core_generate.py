@@ -358,10 +358,30 @@ def refused():
     yield case("down/checkpoint", "a status of two digits", [HASH, 20, b"", None])
 
 
+def packed():
+    """Messages of entries as they travel; "plain" is null where they are to be refused. One block that stores."""
+
+    def case(what, hexed, plain):
+        return {"what": what, "hex": hexed.hex(), "plain": plain}
+
+    def stored(data, length=None):
+        count = len(data) if length is None else length
+        return b"\x01\x01" + count.to_bytes(2, "little") + (count ^ 0xFFFF).to_bytes(2, "little") + data
+
+    good = next(bytes.fromhex(each["hex"]) for each in messages() if each["topic"] == "up/entries")
+    yield case("as it is", good, good.hex())
+    yield case("deflated", stored(good), good.hex())
+    yield case("cut short", stored(good)[:-1], None)
+    yield case("a byte left over", stored(good) + b"\x00", None)
+    yield case("no end", stored(good).replace(b"\x01\x01", b"\x01\x00", 1), None)
+    yield case("not deflated", b"\x01\xff" + good, None)
+    yield case("nothing", b"\x01", None)
+
+
 def generate():
     """The text of core.json, one case a line."""
     parts = {"entries": entries(), "findings": findings(), "statements": statements(), "messages": messages(),
-             "refused": refused()}  # fmt: skip
+             "refused": refused(), "packed": packed()}  # fmt: skip
     texts = []
     for name, cases in parts.items():
         lines = ",\n".join(json.dumps(case, ensure_ascii=False) for case in cases)

@@ -263,12 +263,26 @@ def test_409_where_the_run_hangs_in_the_air_or_the_checkpoint_was_never_witnesse
 
 
 def test_malformed_entries_are_answered_by_what_can_be_read(desk, gateway):
-    payload = cbor.encode([77, gateway.origin, "nonsense"])
-    (answer,) = of(EntriesAnswer, desk.send(gateway.message("up/entries", payload)))
-    assert (answer.id, answer.status, answer.origin) == (77, 400, gateway.origin)
-    for junk in (b"", b"\xff\x00", cbor.encode(["a", 3]), cbor.encode([]), b"\x00" * 70_000):
+    payload = cbor.encode([77, gateway.origin, "nonsense" * 9])
+    assert messages.pack(payload) != payload
+    for malformed in (payload, messages.pack(payload)):
+        (answer,) = of(EntriesAnswer, desk.send(gateway.message("up/entries", malformed)))
+        assert (answer.id, answer.status, answer.origin) == (77, 400, gateway.origin)
+    bomb = messages.pack(bytes(messages.MAX_MESSAGE + 1))
+    for junk in (b"", b"\xff\x00", cbor.encode(["a", 3]), cbor.encode([]), b"\x00" * 70_000, b"\x01junk", bomb):
         (answer,) = of(EntriesAnswer, desk.send(gateway.message("up/entries", junk)))
         assert (answer.id, answer.status) == (0, 400)
+
+
+def test_packed_entries_are_stored_as_they_were_sealed(desk, gateway):
+    gateway.add(20)
+    desk.send(gateway.anchor())
+    plain = gateway.entries(0, 20).payload
+    packed = messages.pack(plain)
+    assert len(packed) < len(plain)
+    (answer,) = of(EntriesAnswer, desk.send(gateway.message("up/entries", packed)))
+    assert (answer.status, answer.stored) == (200, (messages.Range(0, 20),))
+    assert desk.store.refusals() == []
 
 
 def test_entries_beyond_what_a_log_can_hold(desk, gateway):

@@ -441,6 +441,18 @@ def test_runs_of_one_tile(first, count):
     assert messages.ENTRIES.decode(messages.ENTRIES.encode(message), "up/entries") == message
 
 
+def test_a_packed_message_is_no_bomb():
+    most = messages.pack(bytes(messages.MAX_MESSAGE))
+    assert len(most) < 200
+    assert messages.unpack(most, "up/entries") == bytes(messages.MAX_MESSAGE)
+    with pytest.raises(MalformedError, match="more than 65536"):
+        messages.unpack(messages.pack(bytes(messages.MAX_MESSAGE + 1)), "up/entries")
+
+
+def test_what_does_not_get_shorter_is_not_packed():
+    assert messages.pack(b"\x86leaf") == b"\x86leaf"
+
+
 @pytest.mark.parametrize("leaf", messages.UP + messages.DOWN)
 def test_topics(leaf):
     assert messages.parse_topic(messages.topic("g1", leaf)) == ("g1", leaf)

@@ -125,6 +125,18 @@ def test_refused(case):
         READERS[case["of"]](bytes.fromhex(case["hex"]))
 
 
+@pytest.mark.parametrize("case", cases("packed"))
+def test_packed(case):
+    data = bytes.fromhex(case["hex"])
+    if case["plain"] is None:
+        with pytest.raises(MalformedError):
+            messages.unpack(data, "up/entries")
+        return
+    plain = messages.unpack(data, "up/entries")
+    assert plain.hex() == case["plain"]
+    assert messages.unpack(messages.pack(plain), "up/entries") == plain
+
+
 def test_each_refused_case_is_refused_for_itself():
     """What the cases were made of is good, so that it is the change that is refused."""
     assert {case["of"] for case in CORE["refused"]} == set(READERS)

@@ -62,7 +62,7 @@ class ModelCollector:
         if leaf == "up/checkpoint":
             return self._checkpoint(payload)
         if leaf == "up/entries":
-            return self._entries(messages.ENTRIES.decode(payload, "up/entries"))
+            return self._entries(messages.ENTRIES.decode(messages.unpack(payload, leaf), leaf))
         return []
 
     def _checkpoint(self, payload):

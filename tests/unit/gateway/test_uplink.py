@@ -38,6 +38,10 @@ def payloads(actions, leaf):
     return [action.payload for action in actions if isinstance(action, Publish) and action.leaf == leaf]
 
 
+def opened(payload):
+    return messages.ENTRIES.decode(messages.unpack(payload, "up/entries"), "up/entries")
+
+
 def alarms(actions):
     return [action.text for action in actions if isinstance(action, Alarm)]
 
@@ -57,7 +61,7 @@ def sending(log, *ranges, **more):
     (request,) = payloads(made.connected(0.0), "up/checkpoint")
     assert made.received("down/checkpoint", answer(request, 200), 1.0) == []
     actions = made.received("down/entries", entries_answer(0, 200, *ranges), 1.0)
-    return made, [messages.ENTRIES.decode(each, "up/entries") for each in payloads(actions, "up/entries")]
+    return made, [opened(each) for each in payloads(actions, "up/entries")]
 
 
 def test_nothing_is_sent_before_the_line_stands_and_the_log_has_entries():
@@ -232,7 +236,7 @@ def test_a_timeout_sends_everything_in_flight_again():
     made, sent = sending(log_of(900), (0, 10))
     assert made.tick(1.0 + ANSWER_S - 0.1) == []
     again = payloads(made.tick(1.0 + ANSWER_S), "up/entries")
-    ids = {messages.ENTRIES.decode(each, "m").id for each in again}
+    ids = {opened(each).id for each in again}
     assert ids
     assert not ids & {each.id for each in sent}
     assert made.received("down/entries", entries_answer(sent[0].id, 200, (0, 900)), 12.0) == []  # stale
@@ -250,7 +254,7 @@ def test_a_refused_message_goes_again_at_once_and_then_ever_later():
             now += 0.25
             actions = made.tick(now)
         pauses.append(now - made_at)
-        sent = [messages.ENTRIES.decode(each, "m") for each in found]
+        sent = [opened(each) for each in found]
     assert pauses[0] == 0
     assert pauses == sorted(pauses)
     assert pauses[-1] == 10.0
