@@ -5,7 +5,6 @@ the encoded size as it goes, never too low, so that the recorder closes before a
 the same numbers: a recorder has one accumulator of each kind, of some 12 KiB of content.
 """
 
-from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -26,7 +25,11 @@ _CHUNK = 24
 
 def int_size(value: int) -> int:
     """How many bytes an integer has in CBOR."""
-    return (1, 2, 3, 5, 9)[bisect_right((24, 256, 65_536, 4_294_967_296), value if value >= 0 else -1 - value)]
+    if value < 0:
+        value = -1 - value
+    if value < 65_536:
+        return 1 if value < 24 else 2 if value < 256 else 3
+    return 5 if value < 4_294_967_296 else 9
 
 
 def sample_width(low: int, high: int) -> int | None:

@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import ClassVar, Protocol
 
 from gateway.draft import Instant
+from vitaledger.compiled import compile_make
 
 STEP_MS = 500
 SLEW_PPM = 500  # the fastest that the kernel turns the clock without a step
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _TIME_ERROR = 5
 _STA_UNSYNC = 0x0040
+_make_instant = compile_make(Instant)
 
 
 class _Timex(ctypes.Structure):
@@ -47,7 +49,7 @@ def kernel_bound() -> Callable[[], int | None]:
     It only reads (modes 0), for which no rights are needed. Where there is no adjtimex the answer is always None.
     """
     try:
-        adjtimex = ctypes.CDLL(ctypes.util.find_library("c") or "libc.so.6", use_errno=True).adjtimex
+        adjtimex = ctypes.PyDLL(ctypes.util.find_library("c") or "libc.so.6").adjtimex
     except (OSError, AttributeError):
         return lambda: None
 
@@ -87,7 +89,7 @@ class SystemClock:
     def now(self) -> Instant:
         """Now, by both clocks."""
         mono_us = time.clock_gettime_ns(self._id) // 1000
-        return Instant(mono_us, time.time_ns() // 1_000_000, self._bound(), self.boot_id)
+        return _make_instant(mono_us, time.time_ns() // 1_000_000, self._bound(), self.boot_id)
 
 
 def offset_ms(now: Instant) -> int:

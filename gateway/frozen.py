@@ -48,7 +48,7 @@ class Frozen:
         for event in found:
             if isinstance(event, Samples):
                 told += self._wave(event, now_us)
-            elif isinstance(event, Reading) and event.stored is None:
+            elif self._watched and isinstance(event, Reading) and event.stored is None:
                 told += self._reading(event, now_us)
             judged.append(_stale(event) if self._still else event)
         return judged + told

@@ -68,6 +68,8 @@ class Port:
             if self._fd is None:
                 self._port.timeout = timeout_s
                 return bytes(self._port.read(max(1, min(READ_SIZE, self._port.in_waiting))))
+            if data := self._waiting(self._fd):
+                return data
             if not select.select([self._fd], [], [], timeout_s)[0]:
                 return b""
             data = os.read(self._fd, READ_SIZE)
@@ -78,6 +80,14 @@ class Port:
         if not data:
             raise LineGoneError("the other side closed the line")
         return data
+
+    @staticmethod
+    def _waiting(fd: int) -> bytes:
+        """What has come already. No bytes may mean that none are there, or that the line is gone."""
+        try:
+            return os.read(fd, READ_SIZE)
+        except BlockingIOError:
+            return b""
 
     def write(self, data: bytes) -> None:
         """Send all of `data`.

@@ -31,6 +31,7 @@ from gateway.chains import Chains
 from gateway.clock import STEP_MS, offset_ms
 from gateway.draft import Draft, Instant
 from gateway.drivers import api
+from gateway.drivers.api import GOOD
 from gateway.identity import clean, tidy
 from gateway.placement import Placement, Subject
 from gateway.tape import Mark, Position, Tape, What
@@ -186,7 +187,12 @@ class Recorder:
         if self._live is not None and coming <= self._limits.readings < self._live.readings + coming:
             self._close_entry()  # one call's readings stay together where they can
         for event in found:
-            self._take(event, now)
+            if type(event) is api.Reading and self._half is None and self._quiet.clear:
+                # what _take comes to for all but the first reading of a call
+                self._stale = 0 if event.quality is GOOD else int(Quality.STALE in event.quality)
+                self._add_reading(event, now)
+            else:
+                self._take(event, now)
             self._taken += 1
             self._note_put()
         self._place()
@@ -357,6 +363,8 @@ class Recorder:
 
     def _place(self) -> None:
         """Put the bytes that came into the open entry."""
+        if not self._unplaced:
+            return
         unplaced, self._unplaced = self._unplaced, []
         for direction, data, at in unplaced:
             received = direction is Direction.RECEIVED

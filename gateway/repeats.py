@@ -39,8 +39,12 @@ class Repeats:
 
     def judge(self, found: list[Event], now_us: int) -> list[Event]:
         """The events as they are to be recorded."""
-        if not self._prefix and not self._left_out and not any(isinstance(e, Reading) and e.stored for e in found):
-            return found
+        if not self._prefix and not self._left_out:
+            for event in found:
+                if isinstance(event, Reading) and event.stored is not None:
+                    break
+            else:
+                return found
         judged: list[Event] = []
         ended = not found and now_us - self._last_us >= END_US
         for event in found:

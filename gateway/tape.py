@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from gateway.draft import Instant
+from vitaledger.compiled import compile_make
 from vitaledger.marks import GapReason
 
 MAX_PENDING = 256 * 1024
@@ -40,6 +41,9 @@ class Record:
     what: What
     at: Instant
     data: bytes
+
+
+_make_record = compile_make(Record)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +107,7 @@ class Tape:
             self._new.clear()
             self._new_size, self._void = 0, self._last
         else:
-            self._new.append(Record(self._last, what, at, data))
+            self._new.append(_make_record(self._last, what, at, data))
         return self._last
 
     def take(self) -> tuple[Mark | None, list[Record]] | None:

@@ -51,6 +51,11 @@ class Quiet:
             self._noise_us = now.mono_us
         return passed if passed > SILENCE_US else None
 
+    @property
+    def clear(self) -> bool:
+        """Whether a good frame came last: another one changes nothing."""
+        return self._noise_us is None and not self.unreadable
+
     def good(self, *, whole: bool) -> bool:
         """A frame was good. Answers whether the line had been unreadable until now: it is until a `whole` reading."""
         self._noise_us = None

@@ -130,7 +130,8 @@ def compile_make(of: type[T]) -> Callable[..., T]:
     if twin is None:
         raise MisuseError(f"{of.__name__} is no plain frozen dataclass with slots")
     names = [field.name for field in fields(of)]  # type: ignore[arg-type]
-    source = f"def make({', '.join(names)}):\n    {_filled_twin([(name, name) for name in names])}\n    return value\n"
+    filled = _filled_twin([(name, f"a_{name}") for name in names])  # a field may be called `value`
+    source = f"def make({', '.join(f'a_{name}' for name in names)}):\n    {filled}\n    return value\n"
     make: Callable[..., T] = _define(source, "make", {"twin": twin, "of": of})
     return make
 

@@ -3,10 +3,13 @@
 import difflib
 from collections.abc import Mapping
 
-from gateway.drivers.api import Event, Samples, Signal
+from gateway.drivers.api import GOOD, Event, Reading, Samples, Signal
+from vitaledger.compiled import compile_make
 from vitaledger.errors import MisuseError
 from vitaledger.marks import Absence, Quality
 from vitaledger.vitals import by_name
+
+make_reading = compile_make(Reading)  # all fields in order; there are hundreds a second
 
 
 def nearest(word: str, known: list[str]) -> str:
@@ -51,7 +54,7 @@ class Plausible:
 
     def mark(self, value: int) -> Quality:
         """IMPLAUSIBLE where the value is outside of the limits, else nothing."""
-        return Quality(0) if self._low <= value <= self._high else Quality.IMPLAUSIBLE
+        return GOOD if self._low <= value <= self._high else Quality.IMPLAUSIBLE
 
 
 class Run:

@@ -22,7 +22,7 @@ from fractions import Fraction
 from typing import ClassVar
 
 from gateway.drivers.api import GOOD, Alarm, Event, FrameErrors, LineSettings, Notice, Reading, Signal, Stored, Wave
-from gateway.drivers.common import Plausible, Run, choose, table
+from gateway.drivers.common import Plausible, Run, choose, make_reading, table
 from vitaledger.marks import Absence, AlarmKind, AlarmPhase, Check
 from vitaledger.vitals import DIMENSIONLESS, PER_MINUTE, PERCENT
 
@@ -41,6 +41,7 @@ RESTART_US = 3_000_000
 HOLD_US = 100_000
 NO_PULSE, NO_SATURATION, NO_PI = 0xFF, 0x7F, 0xFFFF
 _HIGH = 0x80
+_LIVE_SIZE = SIZES[LIVE] + 2  # type and high bits
 _ERROR_EVERY = 540  # bytes, a second of live data: an unreadable line goes on telling so
 _REASONS = {
     1: "it was switched off",
@@ -128,20 +129,31 @@ class ContecDriver:
     def receive(self, data: bytes, now_us: int) -> list[Event]:
         """Decode what came; the samples of a run are told together, behind the readings."""
         events: list[Event] = []
-        for byte in data:
-            if byte < _HIGH:
-                self._begin(byte, events, now_us)
-            elif not self._frame or self._size < 0:
-                self._held = None  # more bytes than its type has: it was no stored data
-                self._bad(1, events, now_us)
-            else:
-                self._frame.append(byte)
-                if len(self._frame) == self._size + 2:
-                    frame = decode(bytes(self._frame))
-                    self._frame.clear()
-                    self._complete(frame, events, now_us)
+        at = 0
+        while at < len(data):
+            if data[at] == LIVE and not self._frame and self._held is None:
+                frame = data[at : at + _LIVE_SIZE]
+                if len(frame) == _LIVE_SIZE and min(frame[1:]) >= _HIGH:  # whole: what its bytes one by one come to
+                    self._complete(decode(frame), events, now_us)
+                    at += _LIVE_SIZE
+                    continue
+            self._byte(data[at], events, now_us)
+            at += 1
         self._run.flush(events, now_us)
         return events
+
+    def _byte(self, byte: int, events: list[Event], now_us: int) -> None:
+        if byte < _HIGH:
+            self._begin(byte, events, now_us)
+        elif not self._frame or self._size < 0:
+            self._held = None  # more bytes than its type has: it was no stored data
+            self._bad(1, events, now_us)
+        else:
+            self._frame.append(byte)
+            if len(self._frame) == self._size + 2:
+                frame = decode(bytes(self._frame))
+                self._frame.clear()
+                self._complete(frame, events, now_us)
 
     def tick(self, now_us: int) -> list[Event]:
         """Prepare the heartbeat, and the start command where live data stopped."""
@@ -231,9 +243,9 @@ class ContecDriver:
             ("pulse", "spo2", "pi"), (pulse, saturation, perfusion), invalid, self._limits, strict=True
         ):
             if absence is not None or none:
-                events.append(Reading(handle, now_us, None, absence or Absence.INVALID))
+                events.append(make_reading(handle, now_us, None, absence or Absence.INVALID, GOOD, None))
             else:
-                events.append(Reading(handle, now_us, value, quality=limits.mark(value)))
+                events.append(make_reading(handle, now_us, value, None, limits.mark(value), None))
         low = bool(flags & 0x20)
         if low != self._low:
             self._low = low

@@ -20,7 +20,7 @@ from fractions import Fraction
 from typing import ClassVar, Self
 
 from gateway.drivers.api import GOOD, Event, FrameErrors, Identity, LineSettings, Notice, Reading, Signal, Wave
-from gateway.drivers.common import Plausible, Run, choose, table
+from gateway.drivers.common import Plausible, Run, choose, make_reading, table
 from gateway.drivers.nonin_frames import PACKET, SYNC, Frame, Framer, Framer8
 from vitaledger.marks import Absence, Check, Quality, Sureness
 from vitaledger.vitals import DIMENSIONLESS, PER_MINUTE, PERCENT
@@ -216,11 +216,14 @@ class NoninDriver:
             else:
                 value, missing, limits = packet[at] & 0x7F, NO_SATURATION, self._saturation
             if self._disconnected:
-                events.append(Reading(handle, now_us, None, Absence.SENSOR_DISCONNECTED, quality))
+                events.append(make_reading(handle, now_us, None, Absence.SENSOR_DISCONNECTED, quality, None))
             elif value == missing:
-                events.append(Reading(handle, now_us, None, Absence.INVALID, quality))
+                events.append(make_reading(handle, now_us, None, Absence.INVALID, quality, None))
             else:
-                events.append(Reading(handle, now_us, value, quality=quality | limits.mark(value)))
+                mark = limits.mark(value)
+                events.append(
+                    make_reading(handle, now_us, value, None, quality if mark is GOOD else quality | mark, None)
+                )
         # The device tells its revision but neither who it is nor its serial number: only the port is sure.
         events.append(Identity("Nonin", self._model, None, str(packet[_FIRMWARE]), Sureness.PORT))
 
