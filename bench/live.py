@@ -23,9 +23,9 @@ from bench.scratch import scratch
 from bench.ward import MIX, Spent, Ward, rss_mb, spent
 from gateway.config import MqttConfig
 from gateway.reader import Reader
-from vitaledger.content import Chunk, decode_raw
 from vitaledger.entry import PartType, parse_body
 from vitaledger.marks import Direction
+from vitaledger.raw import Chunk, decode_raw
 
 WINDOW_S = 24
 SETTLE_S = 15  # chains have begun, identities are told, what is loaded once is loaded

@@ -409,6 +409,7 @@ class Agent:
         while self._link.connected and self._store.custody < self._store.size and time.monotonic() < end:
             if stop.wait(0.05):
                 return
+            self._store.commit(())  # with the receipt that came
 
     def _carried(self) -> list[Draft]:
         """The next entries of the log before; what was taken the last time is committed by now."""
@@ -424,7 +425,8 @@ class Agent:
         return generations.prepare(self._first, self._config, self._reader, fork.last, fork.least, os.urandom)
 
     def _save_receipt(self, receipt: VerifiedReceipt) -> None:
-        if self._store.add_receipt(receipt, self._clock.now().wall_ms):
+        """It is stored with the next commit; after a kill before that the collector is asked for it again."""
+        if self._store.keep_receipt(receipt, self._clock.now().wall_ms):
             self._in_custody = True
 
     def _save_ledgers(self, believed: ledgers.Ledgers) -> None:

@@ -67,9 +67,9 @@ class _OtherProtocolError(LineError):
 class Link:
     """The uplink's thread. Everything is called back from that thread alone.
 
-    save: stores a verified receipt, durable when it returns. alarm: tells people. status: what up/status says while
-    online. health: what up/health says, from how far the uplink is. prepare: makes a successor ready for a log that
-    has forked. succeeded: the collector has taken the successor that this note names. save_ledgers: keeps which
+    save: takes a verified receipt, to be durable with the next commit. alarm: tells people. status: what up/status says
+    while online. health: what up/health says, from how far the uplink is. prepare: makes a successor ready for a log
+    that has forked. succeeded: the collector has taken the successor that this note names. save_ledgers: keeps which
     provider ledgers are believed, durable when it returns.
     """
 

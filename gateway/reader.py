@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from gateway import schema
+from gateway.bodies import unpack
 from gateway.schema import Seal, parse_seal
 from vitaledger import merkle, note
 from vitaledger.checkpoint import Checkpoint, parse_unverified
@@ -76,7 +77,7 @@ class Rows:
         return None if found is None else parse_seal(found.text)
 
     def numbered(self, first: int, end: int) -> list[tuple[int, bytes, bytes | None]]:
-        """(index, leaf, body or None where pruned) of entries [first, end); VerificationError where one is missing."""
+        """The rows of entries [first, end), bodies as they stand; VerificationError where one is missing."""
         rows = self._db.execute(
             "SELECT idx, leaf, body FROM entries WHERE idx >= ? AND idx < ? ORDER BY idx", (first, end)
         ).fetchall()
@@ -87,8 +88,8 @@ class Rows:
         return rows
 
     def entries(self, first: int, end: int) -> list[Stored]:
-        """The same without their indices."""
-        return [(leaf, body) for _, leaf, body in self.numbered(first, end)]
+        """(leaf, body or None where pruned) of entries [first, end); VerificationError where one is missing."""
+        return [(leaf, body and unpack(body)) for _, leaf, body in self.numbered(first, end)]
 
     def leaves(self, first: int, end: int) -> list[bytes]:
         """The leaves of entries [first, end), without reading bodies."""
@@ -157,7 +158,8 @@ class Rows:
     @property
     def reusable(self) -> int:
         """Bytes in the store's file that were freed and will be used again."""
-        return int(self._db.execute("PRAGMA freelist_count").fetchone()[0]) * schema.PAGE_SIZE
+        pages, size = (self._db.execute(f"PRAGMA {of}").fetchone()[0] for of in ("freelist_count", "page_size"))
+        return int(pages) * int(size)
 
     def journal(self) -> list[tuple[int, bytes]]:
         """(number, row) of the journal, in order; none in a store that an earlier version made and left."""
@@ -173,7 +175,7 @@ class Rows:
             "ORDER BY idx DESC LIMIT 1",
             (before - reach, before, mark + chain.encode()),
         ).fetchone()
-        return None if row is None else (int(row[0]), bytes(row[1]), row[2])
+        return None if row is None else (int(row[0]), bytes(row[1]), row[2] and unpack(row[2]))
 
 
 class Reader(Rows):

@@ -1,9 +1,9 @@
 """The tables of the gateway's store, and how a store of an earlier version becomes one of this.
 
-One SQLite file, WAL, synchronous=FULL, pages of 1,024 bytes, one writer. Few and small tables, because on an SD card
-each page that a commit touches is written again:
+One SQLite file, WAL, synchronous=FULL, pages of 512 bytes, one writer. Few and small tables, because on an SD card each
+page that a commit touches is written again:
 
-    entries   idx, leaf, body           every entry in order; body is null once it was pruned
+    entries   idx, leaf, body           every entry in order; body as `gateway.bodies` packs it, null once it was pruned
     tiles     level, n, hashes          full tiles only, 256 hashes of 32 bytes; partial ones come from the entries
     head      id = 1, checkpoint, seal  the newest signed checkpoint, and the seal on what the log does not cover
     receipts  size, at_ms, statement, proof    verified custody receipts; at_ms is when it came, by the gateway's clock
@@ -45,8 +45,8 @@ from vitaledger.errors import MalformedError, MisuseError, VerificationError
 from vitaledger.text import parse_decimal
 
 DATABASE = "log.db"
-PAGE_SIZE = 1024
-VERSION = 2
+PAGE_SIZE = 512  # of a store that is made now; one that was made before keeps its own
+VERSION = 3
 TABLES = frozenset({"entries", "tiles", "head", "receipts", "meta", "journal"})
 _SEAL = re.compile(
     r"vitaledger seal v(?:1(?!(?:.*\n)*journal )|2(?=(?:.*\n)*journal ))\n([^\n]+)\n"
@@ -80,8 +80,13 @@ def _add_journal(database: Database) -> None:
     database.execute(_JOURNAL)
 
 
+def _pack_bodies(database: Database) -> None:
+    """Bodies may be packed from here on; those that are there stay as they are."""
+    del database
+
+
 # Step n brings a store of version n to version n + 1.
-_STEPS: tuple[Callable[[Database], None], ...] = (_create, _add_journal)
+_STEPS: tuple[Callable[[Database], None], ...] = (_create, _add_journal, _pack_bodies)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +170,7 @@ def connect(directory: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     # A page that changes with every commit (head, the newest rows) goes from the WAL to the file once a checkpoint.
-    connection.execute("PRAGMA wal_autocheckpoint = 4096")
+    connection.execute("PRAGMA wal_autocheckpoint = 8192")
     connection.execute(f"PRAGMA journal_size_limit = {8 * 1024 * 1024}")
     return connection
 

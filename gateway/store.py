@@ -12,8 +12,8 @@ One commit is one transaction, in this order, because each step protects the nex
 A commit that fails before COMMIT leaves nothing. When COMMIT itself fails, whether it is durable is not known: the
 store then refuses to go on until it is opened again and reads what is there.
 
-`Store.open` locks the directory for the process. The thread that commits owns heads and clocks; `add_receipt` and
-`prune` may be called from any thread.
+`Store.open` locks the directory for the process. The thread that commits owns heads and clocks; `keep_receipt`,
+`add_receipt` and `prune` may be called from any thread.
 """
 
 import fcntl
@@ -29,7 +29,7 @@ from threading import RLock
 from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Self
 
-from gateway import recovery, schema
+from gateway import bodies, recovery, schema
 from gateway.draft import Draft
 from gateway.journal import Step
 from gateway.reader import Rows
@@ -100,6 +100,7 @@ class Store:
         self.empty = found.checkpoint is None
         self._seal = self._read_seal()
         self._custody, self._ledger = self._read_newest_receipt()
+        self._due: tuple[VerifiedReceipt, int] | None = None  # a receipt for the next commit
         self._journal = deque(sha256(data).digest() for _, data in self._rows.journal())
 
     @classmethod
@@ -197,6 +198,8 @@ class Store:
     def commit(self, drafts: Sequence[Draft], journal: Step | None = None) -> Committed:
         """Seal the drafts, in order, as the next entries, and do the journal's step; durable when this returns.
 
+        The receipt that was handed to `keep_receipt` is stored with them.
+
         Raises:
             DraftError: one of them cannot be sealed; nothing was stored.
             VerificationError: what was read back is not what was written; nothing was stored.
@@ -207,7 +210,8 @@ class Store:
             first, seal = self._builder.size, self._seal
             if journal is not None and (journal.first, journal.end) == (seal.journal_first, seal.journal_end):
                 journal = None
-            if not drafts and journal is None:
+            due, self._due = self._due, None
+            if not drafts and journal is None and due is None:
                 return Committed(first, first, self._checkpoint)
             sealer = Sealer(self.origin, self._heads, self._contexts, self._ledger, self._random)
             sealed = [sealer.seal(draft) for draft in drafts]
@@ -217,7 +221,12 @@ class Store:
                     signed = self._append(builder, first, sealed)
                 if journal is not None:
                     hashes, seal = self._step_journal(journal)
+                if due is not None:
+                    seal = self._insert_receipt(seal, *due)
+                if seal is not self._seal:
                     self._write_seal(seal)
+            if due is not None:
+                self._custody, self._ledger = due[0].size, due[0].ledger
             self._builder, self._checkpoint = builder, signed
             self._journal, self._seal = hashes, seal
             self._heads.update(sealer.heads)
@@ -229,7 +238,7 @@ class Store:
 
     def _append(self, builder: "TileBuilder", first: int, sealed: Sequence[SealedEntry]) -> bytes:
         """The entries, their tiles and the signed head; answers that."""
-        rows = [(n, entry.leaf, entry.body) for n, entry in enumerate(sealed, start=first)]
+        rows = [(n, entry.leaf, bodies.pack(entry.body)) for n, entry in enumerate(sealed, start=first)]
         self._db.executemany("INSERT INTO entries (idx, leaf, body) VALUES (?, ?, ?)", rows)
         self._verify_stored(rows)
         tiles = builder.extend([entry.hash for entry in sealed])
@@ -265,22 +274,28 @@ class Store:
     def add_receipt(self, receipt: VerifiedReceipt, at_ms: int) -> bool:
         """Store a verified receipt that came at `at_ms` (wall clock); False where an equal or greater one is there."""
         with self._guard:
+            kept = self.keep_receipt(receipt, at_ms)
+            self.commit(())
+            return kept
+
+    def keep_receipt(self, receipt: VerifiedReceipt, at_ms: int) -> bool:
+        """Store a verified receipt with the next commit, which costs less than a transaction of its own.
+
+        False where an equal or greater one is there, or waits.
+        """
+        with self._guard:
             self._check_usable()
-            if receipt.size <= self._custody:
+            if receipt.size <= max(self._custody, self._due[0].size if self._due else 0):
                 return False
             if receipt.size > self.size:
                 raise MisuseError(f"a receipt for {receipt.size} entries, the log has {self.size}")
-            row = (receipt.size, at_ms, receipt.statement, receipt.proof)
-            seal = replace(
-                self._seal,
-                receipts=self._seal.receipts + 1,
-                digest=schema.chain_receipt(self._seal.digest, *row),
-            )
-            with self._transaction():
-                self._db.execute("INSERT INTO receipts (size, at_ms, statement, proof) VALUES (?, ?, ?, ?)", row)
-                self._write_seal(seal)
-            self._seal, self._custody, self._ledger = seal, receipt.size, receipt.ledger
+            self._due = (receipt, at_ms)
             return True
+
+    def _insert_receipt(self, seal: Seal, receipt: VerifiedReceipt, at_ms: int) -> Seal:
+        row = (receipt.size, at_ms, receipt.statement, receipt.proof)
+        self._db.execute("INSERT INTO receipts (size, at_ms, statement, proof) VALUES (?, ?, ?, ?)", row)
+        return replace(seal, receipts=seal.receipts + 1, digest=schema.chain_receipt(seal.digest, *row))
 
     def prune(self, before_index: int, older_than_ms: int) -> int:
         """Clear bodies from the front: below `before_index` and custody, sealed before `older_than_ms` (wall clock).

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 
 from gateway import journal, schema
 from gateway.blame import Suspicion, suspects
+from gateway.bodies import unpack
 from gateway.reader import Reader, ReceiptRow
 from gateway.receipts import open_receipt
 from gateway.schema import Seal
@@ -220,7 +221,7 @@ class _Check:
                 at = (index - first) * HASH_SIZE
                 if tile[at : at + HASH_SIZE] != found:
                     self._blame_tile(index, tile[at : at + HASH_SIZE], found, head)
-            self._check_entry(index, leaf, body, found, head, seal)
+            self._check_entry(index, leaf, body and unpack(body), found, head, seal)
             self._extend(found, head)
         if full:
             self._good = self._builder.copy()
