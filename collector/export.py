@@ -80,7 +80,7 @@ def export(
             last -= 1
             remarks.append(f"entry {last + 1} is the newest: it shows that the run is complete up to entry {last}")
     withheld = [int(PartType.RAW)] * (not raw) + [int(PartType.WAVES)] * (not waves)
-    before, after = _heads_before(store, log, shown[0])
+    before, after = heads_before(store, log, shown[0].look.index)
     entries = [each for each in (before, *(seen.look.index for seen in shown), heads_after) if each is not None]
     files = evidence.build(
         Claim(log.row.origin, chain.name, first, last, exported, by, program, elsewhere(store, log.row, chain)),
@@ -120,14 +120,13 @@ def _same_device(row: LogRow, name: str, other: LogRow, found: str) -> bool:
     return found == name and other.gateway == row.gateway
 
 
-def pack(files: Mapping[str, bytes], *, stored: bool = False) -> bytes:
-    """An evidence file's bytes; the same evidence gives the same bytes. `stored` leaves each file as it is."""
+def pack(files: Mapping[str, bytes]) -> bytes:
+    """An evidence file's bytes; the same evidence gives the same bytes."""
     packed = io.BytesIO()
-    how = zipfile.ZIP_STORED if stored else zipfile.ZIP_DEFLATED
-    with zipfile.ZipFile(packed, "w", how) as archive:
+    with zipfile.ZipFile(packed, "w") as archive:
         for name in sorted(files):
             info = zipfile.ZipInfo(name, _ZIP_TIME)
-            info.compress_type = how
+            info.compress_type = zipfile.ZIP_DEFLATED
             info.external_attr = 0o644 << 16
             archive.writestr(info, files[name])
     return packed.getvalue()
@@ -231,10 +230,14 @@ def _heads_after(log: VerifiedLog, chain: ChainRow, last: Seen) -> int | None:
     return None
 
 
-def _heads_before(store: VerifiedStore, log: VerifiedLog, first: Seen) -> tuple[int | None, After | None]:
-    """The newest heads entry before the run that quotes this ledger, and the proof of what it quotes."""
+def heads_before(store: VerifiedStore, log: VerifiedLog, first: int) -> tuple[int | None, After | None]:
+    """The newest heads entry before index `first` of a log that quotes this ledger, and the proof of what it quotes.
+
+    Raises:
+        VerificationError: the ledger that it quotes is not the one in this store.
+    """
     ledger = store.ledger
-    for index, heads in _heads(log, first.look.index, -1):
+    for index, heads in _heads(log, first, -1):
         quoted = heads.ledger
         if quoted is None or quoted.origin != ledger.head.checkpoint.origin or not quoted.size:
             continue

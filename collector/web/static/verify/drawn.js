@@ -70,23 +70,31 @@ export function cellsOf(run, width, from, to) {
 
 /**
  * Check that each cell that lies wholly within the entries was drawn as they say, and nothing else was drawn there.
- * @param {Model} model @param {import("./table.js").Placed[]} run
- * @returns {{cells: number, values: number, signals: number, beyond: number}} `beyond`: cells that were drawn and not
- *   compared, because they lie at the edge of what the evidence holds or outside
+ * @param {Model} model @param {import("./table.js").Placed[]} run in the order of their times
+ * @param {{from: number, to: number}[]} spans µs, of what was drawn beside these entries
+ * @returns {{cells: number, values: number, signals: number, beyond: number, apart: number}} `beyond`: cells that were
+ *   drawn and not compared, because they lie at the edge of the entries or outside; `apart`: because of `spans`
  */
-export function compareDrawn(model, run) {
+export function compareDrawn(model, run, spans = []) {
+  if (!run.length) {
+    throw new VerificationError("no entry of this interval holds: nothing of what the page drew is confirmed");
+  }
   const width = model.cell_us;
   const told = cellsOf(run, width, model.from_us, model.to_us);
   const begins = Number(micros(run[0].entry.clock.wall_ms, 0));
   const ends = run.reduce((last, each) => Math.max(last, lastTime(each)), begins);
   const [low, high] = [Math.max(begins, model.from_us), Math.min(ends, model.to_us)];
-  const counts = { cells: 0, values: 0, signals: 0, beyond: 0 };
+  const counts = { cells: 0, values: 0, signals: 0, beyond: 0, apart: 0 };
   for (const key of new Set([...told.keys(), ...model.signals.keys()])) {
     const [said, drawn] = [told.get(key)?.cells ?? new Map(), model.signals.get(key)?.cells ?? new Map()];
     counts.signals += 1;
     for (const number of new Set([...said.keys(), ...drawn.keys()])) {
       if (number * width < low || (number + 1) * width > high) {
         counts.beyond += drawn.has(number) ? 1 : 0;
+        continue;
+      }
+      if (spans.some((span) => number * width <= span.to && (number + 1) * width > span.from)) {
+        counts.apart += drawn.has(number) ? 1 : 0;
         continue;
       }
       compareCell(`${key}, ${utc(number * width)} and ${width / 1e6} s on`, drawn.get(number), said.get(number));
