@@ -293,13 +293,14 @@ class _Entry:
 def _entries(left: dict[str, bytes], checkpoint: bytes, head: Checkpoint) -> list[_Entry]:
     """Every entry of the file, each proven to be in the tree of `head`."""
     found = []
+    shared = proof.Shared()
     for leaf_name in sorted(name for name in left if name.startswith("entries/") and name.endswith(".leaf")):
         stem = leaf_name.removesuffix(".leaf")
         leaf, body, name = _take(left, leaf_name), _take(left, f"{stem}.body"), f"{stem}.tlog-proof"
         data = _take(left, name)
         leaf_hash = entry_hash(leaf)
         with _of(name):
-            path = proof.parse(data)
+            path = proof.parse(data, shared)
             if path.checkpoint != checkpoint:
                 raise VerificationError("its checkpoint is not the anchored one")
             merkle.verify_inclusion(leaf_hash, path.index, head.size, path.hashes, head.root)
