@@ -20,7 +20,7 @@ the anchor. A log's tiles are those of its right edge; a page brings the full on
 from collections.abc import Iterable, Iterator
 
 from collector.carried import carried_history
-from collector.export import heads_before
+from collector.heads import heads_before
 from collector.history import Device, Seen, Span, out_of_order, runs_of
 from collector.reader import LEDGER, ChainRow, LogRow, Reader
 from collector.verified import VerifiedLog, VerifiedStore
