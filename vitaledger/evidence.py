@@ -62,7 +62,7 @@ from vitaledger.evidence_files import (
 from vitaledger.keys import verifier_of
 from vitaledger.lineage import Lineage, follow_lineage
 from vitaledger.note import parse_vkey
-from vitaledger.opened import Opened, open_entry
+from vitaledger.opened import Opened, open_parts
 from vitaledger.policy import Policy
 from vitaledger.text import base64_decode
 
@@ -309,10 +309,11 @@ def _entries(left: dict[str, bytes], checkpoint: bytes, head: Checkpoint) -> lis
         with _of(leaf_name):
             entry = parse_leaf(leaf)
         with _of(f"{stem}.body"):
-            verify_body(entry, parse_body(body))
+            parts = parse_body(body)
+            withheld = verify_body(entry, parts)
         opened, finding = None, None
         try:
-            opened = open_entry(leaf, body)
+            opened = open_parts(entry, parts, withheld)
         except MalformedError as error:  # what was sealed cannot be read: said, and nothing behind it waits
             finding = str(error)
         found.append(_Entry(path.index, entry, leaf_hash, opened, finding))
