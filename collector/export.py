@@ -102,20 +102,9 @@ def export(
     )
     trusted = policy.parse(f"log {store.ledger.vkey}\nquorum none\n".encode())
     try:
-        exported_files, verified = evidence.complete(files, trusted)
+        return Exported(*evidence.complete(files, trusted), tuple(remarks))
     except (MalformedError, VerificationError) as error:
         raise VerificationError(f"cannot be evidence: {error}") from None
-    _nothing_else_is_left_out(verified, left_out)
-    return Exported(exported_files, verified, tuple(remarks))
-
-
-def _nothing_else_is_left_out(verified: Verified, left_out: Mapping[int, frozenset[int]]) -> None:
-    """Who checks evidence is told what it leaves out, and must not be told that of what the store has lost."""
-    for each in verified.run:
-        if each.opened is not None and (lost := set(each.opened.withheld) - left_out[each.index]):
-            which = ", ".join(map(part_name, sorted(lost)))
-            where = f"{each.entry.chain} entry {each.entry.seq}"
-            raise VerificationError(f"cannot be evidence: {where}: its part {which} is missing in the store")
 
 
 def elsewhere(store: VerifiedStore, row: LogRow, chain: ChainRow) -> tuple[str, ...]:
@@ -254,10 +243,15 @@ def _checked(log: VerifiedLog, seq: int, index: int, leaf: object, body: object)
 
 
 def _parts_of(row: _Row) -> frozenset[int]:
+    """The types of its parts, all of which must be there: what is lost must not be told as left out."""
     try:
-        return frozenset(part.type for part in parse_body(row.body))
+        entry, parts = parse_leaf(row.leaf), frozenset(part.type for part in parse_body(row.body))
     except MalformedError as error:
         raise VerificationError(f"cannot be evidence: entry {row.index}: {error}") from None
+    if lost := [each.type for each in entry.parts if each.type not in parts]:
+        which, where = ", ".join(map(part_name, lost)), f"{entry.chain} entry {entry.seq}"
+        raise VerificationError(f"cannot be evidence: {where}: its part {which} is missing in the store")
+    return parts
 
 
 def _shown(log: VerifiedLog, rows: list[_Row], left_out: Mapping[int, frozenset[int]]) -> Iterator[Shown]:

@@ -81,6 +81,6 @@ def _device(desk: Desk, device: Device, now_us: int) -> dict[str, Any]:
         "entries": sum(each.next_seq for _, each in device.chains),
         "origin": log_row.origin,
         "vkey": log_row.vkey,
-        "ledger": {"origin": desk.store.ledger.head.checkpoint.origin, "size": desk.store.ledger.size},
+        "ledger": rows.ledger_plain(desk),
         "ledger_vkey": desk.store.ledger.vkey,
     }

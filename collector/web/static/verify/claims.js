@@ -11,7 +11,7 @@ const CLINICAL = 0;
 const CANNOT = [
   "that the sensor was on the right patient, or that the device measured well;",
   "that nobody who held the gateway's key wrote entries that were not yet anchored;",
-  "that the device was on no other gateway at that time: this file speaks of one log;",
+  "that the device was on no other gateway at that time: {what};",
   "that no revocation of the gateway's key came after this ledger checkpoint;",
 ];
 const NO_WITNESS =
@@ -79,9 +79,9 @@ export function sealed({ anchoredMs, gatewaySize, afterMs }, ledger) {
   ] };
 }
 
-/** What it cannot prove. @param {import("./policy.js").Policy} policy */
-export function limitsOf(policy) {
-  return [...CANNOT, policy.quorum === null ? NO_WITNESS : WITNESSED];
+/** What it cannot prove. @param {import("./policy.js").Policy} policy @param {string} what was checked */
+export function limitsOf(policy, what = "this file speaks of one log") {
+  return [...CANNOT.map((line) => line.replace("{what}", what)), policy.quorum === null ? NO_WITNESS : WITNESSED];
 }
 
 /** The lines that `vitaledger verify` prints. @param {import("./evidence.js").Verified} found

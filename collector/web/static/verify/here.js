@@ -357,7 +357,7 @@ async function judge(ledger, logs, all, waiting, listener) {
     leaves: logs.map((log) => `${log.entries.length} entries in the tree of ${log.gatewaySize}, root ${short(log.root, 16)}`).join("; "),
     parts: `of ${count} entries`,
     chain: logs.map((log) => log.runs.map(runWords).join(", ")).join("; "),
-    contents: findings.length ? `${findings.length} of ${count} entries cannot be read: findings, told below` : `all ${count} can`,
+    contents: findings.length ? `${findings.length} of ${count} entries cannot be read: findings, told below` : `all ${good.length} that hold can`,
   });
   const run = good.map(({ entry, opened, index }) => ({ entry, opened, index }))
     .sort((a, b) => Number(BigInt(a.entry.clock.wall_ms) - BigInt(b.entry.clock.wall_ms)));

@@ -27,11 +27,11 @@ export function hereClaims(found) {
 
 /** @param {import("./here.js").CheckedLog} log @param {import("./here.js").Found} found */
 function entriesLine({ origin, runs, entries }, found) {
-  const bad = found.failures.filter((each) => each.origin === origin).length;
+  const failures = found.failures.filter((each) => each.origin === origin);
+  const bad = failures.filter(({ index }) => index !== null).length;  // the others are missing
   const which = runs.map(({ first, last }) => `${first} to ${last}`).join(", ");
-  return `${which} of that micro-chain of ${origin}: ${entries.length}, ${bad
-    ? `of which ${entries.length - found.failures.filter((each) => each.origin === origin && each.index !== null).length} hold`
-    : "linked, none between"}`;
+  const how = failures.length ? `of which ${entries.length - bad} hold` : "linked, none between";
+  return `${which} of that micro-chain of ${origin}: ${entries.length}, ${how}`;
 }
 
 /** Each entry that does not hold, what was expected and what was found. @param {import("./here.js").Failure[]} failures

@@ -15,6 +15,7 @@ import { StepList, claims, el, failure, policyBox } from "./ui.js";
 
 const MOST_US = 86_400e6;  // a page checks a day at most
 const SLACK_US = 600e6;  // what is shown ends with whole cells
+const ONLY_THESE = "only the logs named above were looked at";
 const DRAWN = /** @type {[string, string]} */ (["drawn", "What the page drew is what these entries say"]);
 
 /** Make the section. @param {HTMLElement} section @param {HTMLElement} view says what it drew */
@@ -91,14 +92,14 @@ class Here {
         told.replaceChildren(...failure(about(found.failures[0]), drawn
           ? `What the page drew is not what the other entries say, either: ${drawn.message}`
           : "The other entries hold, and what the page drew of them is what they say."),
-        ...failureTable(found.failures), ...claims(hereClaims(found), policy, "What the entries that hold prove"));
+        ...failureTable(found.failures), ...claims(hereClaims(found), policy, "What the entries that hold prove", ONLY_THESE));
       } else if (drawn) {
         throw drawn;
       } else {
         banner.className = "banner good";
         banner.textContent =
           `✓ VERIFIED in this browser, in ${((performance.now() - began) / 1000).toFixed(1)} s: ${what}`;
-        told.replaceChildren(...claims(hereClaims(found), policy));
+        told.replaceChildren(...claims(hereClaims(found), policy, "What it proves", ONLY_THESE));
       }
     } catch (error) {
       steps.fail(error);

@@ -144,15 +144,15 @@ export function failure(error, follows) {
 }
 
 /** What is proven, and what is not. @param {import("./claims.js").Told[]} told
- * @param {import("./policy.js").Policy} policy @param {string} title @returns {Node[]} */
-export function claims(told, policy, title = "What it proves") {
+ * @param {import("./policy.js").Policy} policy @param {string} title @param {string} [what] was checked @returns {Node[]} */
+export function claims(told, policy, title = "What it proves", what = undefined) {
   const list = el("dl", { class: "claims" });
   for (const { label, lines } of told) {
     const loud = label === "FINDING" || label === "NOT CLINICAL" ? "loud" : null;
     list.append(el("dt", { class: loud }, label), ...lines.map((line) => el("dd", { class: loud }, line)));
   }
   return [el("h3", {}, title), list, el("h3", {}, "What it cannot prove"),
-    el("ul", { class: "limits" }, ...limitsOf(policy).map((line) => el("li", {}, line)))];
+    el("ul", { class: "limits" }, ...limitsOf(policy, what).map((line) => el("li", {}, line)))];
 }
 
 /** The readings, page by page, each with its state. @param {import("./evidence.js").Verified} proven */
