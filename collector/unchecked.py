@@ -74,9 +74,10 @@ def page(store: VerifiedStore, device: Device, origin: str, size: int, first: in
         if len(entries) == PAGE_ENTRIES or room <= 0:
             following = place.seq
             break
-        entries.append([place.seq, place.idx, _bytes(leaf), _bytes(body)])
+        stored = [_bytes(leaf), _bytes(body)]
+        entries.append([place.seq, place.idx, *stored])
         tiles.update(_above(place.idx, size))
-        room -= len(leaf or b"") + len(body or b"")
+        room -= sum(len(each) for each in stored if each is not None)
     return cbor.dumps([VERSION, entries, list(_tiles(store.reader, row.log, tiles)), following])
 
 

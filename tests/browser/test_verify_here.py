@@ -11,7 +11,8 @@ from vitaledger.entry import Kind, PartType
 from vitaledger.marks import Absence, Category, Check, Provenance, Quality, Use
 
 PAGE = """<!doctype html><html lang="en"><title>bed-1</title><body><main><h1>bed-1</h1>
-<div id="view" data-path="/devices/bed-1"></div><section id="verify-here" aria-label="Verify here"></section></main>
+<div id="view" data-path="/devices/bed-1" data-label="g1/nonin:port:bed-1"></div>
+<section id="verify-here" aria-label="Verify here"></section></main>
 <script type="module" src="/static/verify/page.js"></script></body></html>"""
 WIDTH = 2_000_000
 SPO2 = [(97, 98, 99, 96), (None, 95, 94, 93), (92, 91, 90, 89), (88, 87, 86, 85), (84, 83, 82, 81), (80, 79, 78, 77)]
@@ -229,6 +230,31 @@ def test_where_everything_hangs_on_what_was_changed_nothing_is_confirmed(page, s
     assert why in page.inner_text(BAD)
     wrong = page.query_selector_all('[data-step][data-state="bad"]')
     assert [each.get_attribute("data-step") for each in wrong][:1] == [step]
+
+
+def late_heads(handed):
+    """A heads entry that quotes a ledger head, and stands behind the entries."""
+    handed.log[4][3] = [0, 12, *WORLD.gateway.entries[12]]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (lambda handed: handed.entries.__delitem__(slice(0, 3)), "entries 5 to 7 are missing"),
+        (lambda handed: handed.log[5].__setitem__(0, [8, 11]), "the collector hands over no entry of that time"),
+        (lambda handed: handed.log[5].__setitem__(0, [5, 9]), "the collector hands over no entry of that time"),
+        (lambda handed: handed.log.__setitem__(1, "nonin:port:bed-2"), "hands over entries of g1/nonin:port:bed-2"),
+        (lambda handed: handed.log.__setitem__(5, [[5, 8], [8, 11]]), "are no runs"),
+        (lambda handed: handed.entries.reverse(), "not in order"),
+        (late_heads, "it does not stand before them"),
+    ],
+)
+def test_a_collector_that_hands_over_less_or_something_else(page, spoil, why):
+    spoil(page.handed)
+    first, last = page.handed.log[5][0]
+    page.handed.entries = [each for each in page.handed.entries if first <= each[0] <= last]
+    assert "✗ NOT VERIFIED" in check(page, model())
+    assert why in page.inner_text(BAD)
 
 
 def test_a_collector_that_gives_none_says_why(page):

@@ -62,10 +62,10 @@ const PAGE = record([["entries", arrayOf(ENTRY_HERE)], ["tiles", arrayOf(TILE)],
 
 /**
  * Check an interval. What is wrong with single entries stands in `failures`; what is wrong with all of them is thrown.
- * @param {Source} source @param {import("./policy.js").Policy} policy @param {HereListener} listener
- * @returns {Promise<Found>}
+ * @param {Source} source @param {import("./policy.js").Policy} policy @param {string} label of the device
+ * @param {HereListener} listener @returns {Promise<Found>}
  */
-export async function verifyHere(source, policy, listener) {
+export async function verifyHere(source, policy, label, listener) {
   const answer = decodeShape(ANSWER, await source.overview(), "what the collector hands over");
   const told = answer.logs.filter((/** @type {any} */ log) => log.runs.length);
   const waiting = answer.logs.reduce((/** @type {number} */ sum, /** @type {any} */ log) => sum + log.waiting, 0);
@@ -79,7 +79,7 @@ export async function verifyHere(source, policy, listener) {
   const { checkpoint, signer } = ledger;
   listener.step("ledger", `${checkpoint.origin}, size ${checkpoint.size}, signed by ${signer.name}+${signer.id}` +
     ledger.cosignatures.map((each) => `, cosigned by ${each.name}`).join(""));
-  const signed = await keys(told, ledger, listener);
+  const signed = await keys(told, label, ledger, listener);
   const logs = await quotes(told, signed, ledger, listener);
   for (const [n, log] of logs.entries()) {
     await fetchEntries(source, log, told[n].tiles, listener);
@@ -103,9 +103,9 @@ async function proveStatement(proven, ledger, what) {
   });
 }
 
-/** The anchored checkpoints, each signed by the enrolled key. @param {any[]} told
+/** The anchored checkpoints, each signed by the enrolled key. @param {any[]} told @param {string} label
  * @param {import("./note.js").SignedCheckpoint} ledger @param {HereListener} listener */
-async function keys(told, ledger, listener) {
+async function keys(told, label, ledger, listener) {
   const found = [];
   for (const { anchor, key, origin } of told) {
     const said = await proveStatement(anchor, ledger, `the anchor of ${origin}`);
@@ -130,6 +130,11 @@ async function keys(told, ledger, listener) {
     if (head.origin !== told[n].origin) {
       throw new VerificationError(`statement ${told[n].anchor.index}: anchors ${head.origin}, not ${told[n].origin}`);
     }
+    const { chain } = told[n];
+    const shown = chain.includes(":sn:") ? chain : `${of.gateway}/${chain}`;
+    if (shown !== label) {
+      throw new VerificationError(`the page shows ${label}, the collector hands over entries of ${shown}`);
+    }
     heads.push({ ...of, head, anchoredMs: said.at_ms });
   }
   listener.step("gateway", heads.map(({ head, vkey }) =>
@@ -150,9 +155,9 @@ async function quotes(told, signed, ledger, listener) {
       await verifyConsistency(size, after.root, ledger.checkpoint.size, ledger.checkpoint.root, after.path);
       quoted = { size, root: after.root, entry: after.entry, atMs: said.at_ms };
     }
-    logs.push({ origin, chain, gateway, gatewayVkey: vkey, predecessors, runs, waiting, gatewaySize: Number(head.size),
-      root: head.root,
-      anchoredMs, afterMs: quoted ? quoted.atMs : null, quoted, entries: [], tree: new Tree(Number(head.size)) });
+    const gatewaySize = Number(head.size);
+    logs.push({ origin, chain, gateway, gatewayVkey: vkey, predecessors, runs, waiting, gatewaySize, root: head.root,
+      anchoredMs, afterMs: quoted ? quoted.atMs : null, quoted, entries: [], tree: new Tree(gatewaySize) });
   }
   const sizes = logs.flatMap(({ quoted }) => quoted?.size ?? []);
   if (sizes.length) {
@@ -278,10 +283,11 @@ async function place(log, ledger) {
 }
 
 /** @param {any} log @param {Checked} heads @param {string} name the ledger's */
-function quotesLedger({ origin, quoted }, heads, name) {
+function quotesLedger({ origin, quoted, entries }, heads, name) {
   const event = heads.opened?.event;
   const ledger = event?.type === "heads" ? event.ledger : null;
-  const [wrong] = Object.values(heads.wrong);
+  const late = entries.some((/** @type {Checked} */ each) => each.index <= heads.index);
+  const wrong = late ? "it does not stand before them" : Object.values(heads.wrong)[0];
   if (wrong || !ledger || ledger.origin !== name || ledger.size !== quoted.size || !same(ledger.root, quoted.root)) {
     throw new VerificationError(`${origin} entry ${heads.index}: it does not prove that it quotes the ledger at size ` +
       `${quoted.size}${wrong ? `: ${wrong}` : ""}`);
@@ -354,10 +360,12 @@ async function judge(ledger, logs, all, waiting, listener) {
   const findings = good.flatMap((each) => each.finding ?? []);
   report(listener, failures, count, {
     entries: `${count} entries${waiting ? `; ${waiting} more wait for their anchor and are not checked` : ""}`,
-    leaves: logs.map((log) => `${log.entries.length} entries in the tree of ${log.gatewaySize}, root ${short(log.root, 16)}`).join("; "),
+    leaves: logs.map(({ entries, gatewaySize, root }) =>
+      `${entries.length} entries in the tree of ${gatewaySize}, root ${short(root, 16)}`).join("; "),
     parts: `of ${count} entries`,
     chain: logs.map((log) => log.runs.map(runWords).join(", ")).join("; "),
-    contents: findings.length ? `${findings.length} of ${count} entries cannot be read: findings, told below` : `all ${good.length} that hold can`,
+    contents: findings.length ? `${findings.length} of ${count} entries cannot be read: findings, told below`
+      : `all ${good.length} that hold can`,
   });
   const run = good.map(({ entry, opened, index }) => ({ entry, opened, index }))
     .sort((a, b) => Number(BigInt(a.entry.clock.wall_ms) - BigInt(b.entry.clock.wall_ms)));

@@ -83,8 +83,8 @@ class Here {
     this.enable();
     try {
       const began = performance.now();
-      const found = await verifyHere(this.source(from, model.to_us), policy, steps);
-      const drawn = compare(model, found, steps);
+      const found = await verifyHere(this.source(from, model.to_us), policy, this.view.dataset.label ?? "", steps);
+      const drawn = compare(model, found, from, steps);
       if (found.failures.length) {
         banner.className = "banner bad";
         banner.textContent = `✗ NOT VERIFIED in this browser: ${found.failures.length} of ${found.count} entries ` +
@@ -124,10 +124,11 @@ class Here {
 }
 
 /** What was drawn against what the entries say that hold: null, or what is wrong. @param {any} model
- * @param {import("./here.js").Found} found @param {StepList} steps @returns {VerificationError|null} */
-function compare(model, found, steps) {
+ * @param {import("./here.js").Found} found @param {number} from @param {StepList} steps @returns {VerificationError|null} */
+function compare(model, found, from, steps) {
+  const known = { from, waiting: found.waiting > 0, apart: found.apart };
   try {
-    const { values, signals, cells, beyond, apart } = compareDrawn(model, found.run, found.apart);
+    const { values, signals, cells, beyond, apart } = compareDrawn(model, found.run, known);
     steps.step("drawn", `${values} values of ${signals} signals in ${cells} cells: count, lowest and highest of each` +
       (beyond ? `; ${beyond} drawn cells at the edge of these entries or outside them were not compared` : "") +
       (apart ? `; ${apart} hold entries that another log carries over, or out of their order: not compared` : ""));
