@@ -21,7 +21,6 @@ time,kind,signal,value,unit,absence,quality,category,mdc,mdc_unit,loinc,provenan
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from operator import itemgetter
 
 from vitaledger import content, events, vitals
 from vitaledger.content import StoredRows, Values, WaveBlock
@@ -57,7 +56,6 @@ _DAY_S = 86_400
 _FORMULA = ("=", "+", "-", "@")
 _UNUSUAL = frozenset('",\r\n')
 _TOLD_WHERE_WITHHELD = {PartType.VALUES: "values", PartType.EVENT: "event"}
-_AT = itemgetter(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +125,7 @@ def lines(run: Iterable[Placed | Refused]) -> Iterator[str]:
             continue
         bound = each.entry.clock.bound_ms
         tail = f"{each.entry.seq},{each.index},{'' if bound is None else bound}"
-        for at_us, cells in sorted(_rows(each), key=_AT):  # stable: series stay in the device's order
+        for at_us, cells in sorted(_rows(each), key=_at):  # stable: series stay in the device's order
             yield f"{utc(at_us)},{cells},{tail}\n"
 
 
@@ -170,6 +168,10 @@ class Counts:
     readings: int
     absent: int
     findings: int
+
+
+def _at(told: _Told) -> int:
+    return told[0]
 
 
 def _index(index: int) -> str:
