@@ -8,8 +8,7 @@ import sqlite3
 import sys
 from pathlib import Path
 
-from bench import bytes as sizes
-from bench import live, outage, receipt, sealing, soak
+from bench import bytes as sizes, evidence, live, outage, receipt, sealing, soak
 from bench.figure import RUNS, Effort, Figure, Measure, told
 
 MEASURES: dict[str, Measure] = {
@@ -17,6 +16,7 @@ MEASURES: dict[str, Measure] = {
     "live": live.measure,
     "receipt": receipt.measure,
     "bytes": sizes.measure,
+    "evidence": evidence.measure,
 }
 
 

@@ -83,25 +83,31 @@ class Refused:
 
 @dataclass(slots=True)
 class _Row:
-    """The cells that differ from row to row of an entry, as text."""
+    """The cells that differ from row to row of an entry, as text; a reading's are put together in `_readings`."""
 
     at_us: int
     kind: str
     signal: str = ""
     value: str = ""
     unit: str = ""
-    absence: str = ""
-    quality: str = ""
-    category: str = ""
     mdc: str = ""
     mdc_unit: str = ""
     loinc: str = ""
-    provenance: str = ""
     use: str = ""
     check: str = ""
     device_time: str = ""
     since: str = ""
     text: str = ""
+
+    def told(self) -> "_Told":
+        """Its time, and the cells between that and those of the entry."""
+        return self.at_us, (
+            f"{self.kind},{self.signal},{self.value},{self.unit},,,,{self.mdc},{self.mdc_unit},{self.loinc},,{self.use},"
+            f"{self.check},{self.device_time},{self.since},{self.text}"
+        )
+
+
+_Told = tuple[int, str]
 
 
 def render(run: Iterable[Placed | Refused]) -> bytes:
@@ -114,12 +120,13 @@ def lines(run: Iterable[Placed | Refused]) -> Iterator[str]:
     yield ",".join(COLUMNS) + "\n"
     for each in run:
         if isinstance(each, Refused):
-            yield _line(_Row(each.at_us, each.kind, text=_free(each.reason)), f"{each.seq},{_index(each.index)},")
+            at_us, cells = _Row(each.at_us, each.kind, text=_free(each.reason)).told()
+            yield f"{utc(at_us)},{cells},{each.seq},{_index(each.index)},\n"
             continue
         bound = each.entry.clock.bound_ms
         tail = f"{each.entry.seq},{each.index},{'' if bound is None else bound}"
-        for row in sorted(_rows(each), key=_at):  # stable: series stay in the device's order
-            yield _line(row, tail)
+        for at_us, cells in sorted(_rows(each), key=_at):  # stable: series stay in the device's order
+            yield f"{utc(at_us)},{cells},{tail}\n"
 
 
 def utc(at_us: int) -> str:
@@ -163,16 +170,8 @@ class Counts:
     findings: int
 
 
-def _at(row: _Row) -> int:
-    return row.at_us
-
-
-def _line(row: _Row, tail: str) -> str:
-    return (
-        f"{utc(row.at_us)},{row.kind},{row.signal},{row.value},{row.unit},{row.absence},{row.quality},{row.category},"
-        f"{row.mdc},{row.mdc_unit},{row.loinc},{row.provenance},{row.use},{row.check},{row.device_time},{row.since},"
-        f"{row.text},{tail}\n"
-    )
+def _at(told: _Told) -> int:
+    return told[0]
 
 
 def _index(index: int) -> str:
@@ -186,57 +185,44 @@ def _free(text: str) -> str:
     return text if _UNUSUAL.isdisjoint(text) else '"' + text.replace('"', '""') + '"'
 
 
-def _rows(placed: Placed) -> Iterator[_Row]:
+def _rows(placed: Placed) -> Iterator[_Told]:
     opened = placed.opened
     began = placed.entry.clock.wall_ms * 1000
     if opened is None:
-        yield _Row(began, "finding")
+        yield _Row(began, "finding").told()
         return
     for part in opened.withheld:
         if word := _TOLD_WHERE_WITHHELD.get(PartType(part)):
-            yield _Row(began, "withheld", text=word)
+            yield _Row(began, "withheld", text=word).told()
     if opened.event is not None:
-        yield _event(began, opened.event)
+        yield _event(began, opened.event).told()
     for wave in opened.waves or ():
-        yield _wave(began, wave)
+        yield _wave(began, wave).told()
     if opened.values is not None:
         yield from _readings(began, opened.values)
 
 
-def _readings(began: int, values: Values) -> Iterator[_Row]:
-    provenance, use, check = values.provenance.label, values.use.label, values.check.label
+def _readings(began: int, values: Values) -> Iterator[_Told]:
+    marks = f"{values.provenance.label},{values.use.label},{values.check.label}"
     for series in values.series:
-        count = len(series.values)
-        signal, category = _free(series.handle), series.category.label
+        count, exponent = len(series.values), series.exponent
         unit, loinc = _codes(series.code, series.unit)
-        mdc, mdc_unit = str(series.code), str(series.unit)
-        device_times = _device_times(values.stored, series.times, count)
+        # what all readings of a series have in common is put together once
+        signal = f"reading,{_free(series.handle)}"
+        codes = f"{series.category.label},{series.code},{series.unit},{loinc},{marks}"
         cells = zip(
             values.times[series.times],
             series.values,
             content.spread(series.absences, count),
             content.spread(series.quality, count),
-            device_times,
+            _device_times(values.stored, series.times, count),
             strict=True,
         )
         for at_us, value, absence, quality, device_time in cells:
-            yield _Row(
-                began + at_us,
-                "reading",
-                signal,
-                "" if value is None else content.scaled(value, series.exponent),
-                unit,
-                "" if absence is None else absence.label,
-                " ".join(quality_words(quality)) if quality else "",
-                category,
-                mdc,
-                mdc_unit,
-                loinc,
-                provenance,
-                use,
-                check,
-                device_time,
-            )
+            told = "" if value is None else content.scaled(value, exponent)
+            why = "" if absence is None else absence.label
+            good = " ".join(quality_words(quality)) if quality else ""
+            yield began + at_us, f"{signal},{told},{unit},{why},{good},{codes},{device_time},,"
 
 
 def _device_times(stored: StoredRows | None, vector: int, count: int) -> Iterable[str]:

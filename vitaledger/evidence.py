@@ -62,7 +62,7 @@ from vitaledger.evidence_files import (
 from vitaledger.keys import verifier_of
 from vitaledger.lineage import Lineage, follow_lineage
 from vitaledger.note import parse_vkey
-from vitaledger.opened import Opened, open_entry
+from vitaledger.opened import Opened, open_parts
 from vitaledger.policy import Policy
 from vitaledger.text import base64_decode
 
@@ -293,13 +293,14 @@ class _Entry:
 def _entries(left: dict[str, bytes], checkpoint: bytes, head: Checkpoint) -> list[_Entry]:
     """Every entry of the file, each proven to be in the tree of `head`."""
     found = []
+    shared = proof.Shared()
     for leaf_name in sorted(name for name in left if name.startswith("entries/") and name.endswith(".leaf")):
         stem = leaf_name.removesuffix(".leaf")
         leaf, body, name = _take(left, leaf_name), _take(left, f"{stem}.body"), f"{stem}.tlog-proof"
         data = _take(left, name)
         leaf_hash = entry_hash(leaf)
         with _of(name):
-            path = proof.parse(data)
+            path = proof.parse(data, shared)
             if path.checkpoint != checkpoint:
                 raise VerificationError("its checkpoint is not the anchored one")
             merkle.verify_inclusion(leaf_hash, path.index, head.size, path.hashes, head.root)
@@ -308,10 +309,11 @@ def _entries(left: dict[str, bytes], checkpoint: bytes, head: Checkpoint) -> lis
         with _of(leaf_name):
             entry = parse_leaf(leaf)
         with _of(f"{stem}.body"):
-            verify_body(entry, parse_body(body))
+            parts = parse_body(body)
+            withheld = verify_body(entry, parts)
         opened, finding = None, None
         try:
-            opened = open_entry(leaf, body)
+            opened = open_parts(entry, parts, withheld)
         except MalformedError as error:  # what was sealed cannot be read: said, and nothing behind it waits
             finding = str(error)
         found.append(_Entry(path.index, entry, leaf_hash, opened, finding))

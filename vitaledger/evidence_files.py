@@ -105,8 +105,9 @@ class Claim:
 
 def withhold(body: bytes, types: Sequence[int]) -> bytes:
     """The body without the parts of these types; leaf, micro-chain and proofs stay as they are."""
-    kept: list[Part] = [part for part in parse_body(body) if part.type not in types]
-    return encode_body(kept)
+    parts = parse_body(body)
+    kept: list[Part] = [part for part in parts if part.type not in types]
+    return body if len(kept) == len(parts) else encode_body(kept)
 
 
 def build(
@@ -129,11 +130,13 @@ def build(
     if not isinstance(anchored, statement.Anchor):
         raise MisuseError(f"evidence: expected an anchor statement, found {type(anchored).__name__}")
     files = {MANIFEST: encode_manifest(claim)}
+    shared = proof.Shared()
     for entry in shown:
         stem = stem_of(entry.index)
         files[f"{stem}.leaf"] = entry.leaf
         files[f"{stem}.body"] = entry.body
-        files[f"{stem}.tlog-proof"] = proof.encode(proof.TlogProof(entry.index, entry.hashes, anchored.checkpoint))
+        path = proof.TlogProof(entry.index, entry.hashes, anchored.checkpoint)
+        files[f"{stem}.tlog-proof"] = proof.encode(path, shared)
     files |= _proven_files(ANCHOR, anchor, checkpoint)
     for stem, proven in zip(lineage_stems(len(predecessors)), (enrolment, *predecessors), strict=True):
         files |= _proven_files(stem, proven, checkpoint)

@@ -258,8 +258,16 @@ def inclusion_proof(reader: TileReader, index: int, size: int) -> list[bytes]:
 def inclusion_proofs(reader: TileReader, indices: Iterable[int], size: int) -> Iterator[list[bytes]]:
     """`inclusion_proof` of each index. Neighbours share most siblings: each is read and hashed once."""
     nodes = _Nodes(reader, size)
+    known, rows, rest = -1, list[list[bytes]](), list[bytes]()
     for index in indices:
-        yield _siblings(nodes, index, 0, size)
+        n, at = divmod(index, TILE_WIDTH)
+        if index < 0 or (n + 1) * TILE_WIDTH > size:  # of the right edge, where a sibling may be of another height
+            yield _siblings(nodes, index, 0, size)
+            continue
+        if n != known:
+            known, rows = n, nodes.rows(n)
+            rest = _siblings(nodes, index, 0, size)[TILE_HEIGHT:]
+        yield [row[at >> height ^ 1] for height, row in enumerate(rows)] + rest
 
 
 def subtree_inclusion_proof(reader: TileReader, index: int, start: int, end: int) -> list[bytes]:
@@ -337,10 +345,24 @@ class _Nodes:
             start += width
         return found
 
+    def rows(self, n: int) -> list[list[bytes]]:
+        """The nodes within the n-th tile of leaves, row by row: 256 leaves, 128 nodes, … 2 nodes."""
+        tile = self._tile(0, n)
+        row = [tile[at : at + HASH_SIZE] for at in range(0, TILE_WIDTH * HASH_SIZE, HASH_SIZE)]
+        found = []
+        while len(row) > 1:
+            found.append(row)
+            row = [node_hash(row[at], row[at + 1]) for at in range(0, len(row), 2)]
+        return found
+
     def _node(self, height: int, start: int) -> bytes:
         """The root of the 2^height leaves from `start`: a whole run of hashes in one tile."""
         level, inner = divmod(height, TILE_HEIGHT)
         n, offset = divmod(start >> (level * TILE_HEIGHT), TILE_WIDTH)
+        tile = self._tile(level, n)
+        return root([tile[at * HASH_SIZE : (at + 1) * HASH_SIZE] for at in range(offset, offset + (1 << inner))])
+
+    def _tile(self, level: int, n: int) -> bytes:
         tile = self._tiles.get((level, n))
         if tile is None:
             width = min(TILE_WIDTH, (self._size >> (level * TILE_HEIGHT)) - n * TILE_WIDTH)
@@ -348,7 +370,7 @@ class _Nodes:
             if len(tile) < width * HASH_SIZE:
                 raise MisuseError(f"tile {level}/{n}: expected {width * HASH_SIZE} bytes, found {len(tile)}")
             self._tiles[level, n] = tile
-        return root([tile[at * HASH_SIZE : (at + 1) * HASH_SIZE] for at in range(offset, offset + (1 << inner))])
+        return tile
 
 
 def fold(peaks: Sequence[bytes]) -> bytes:

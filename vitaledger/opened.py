@@ -22,6 +22,7 @@ from vitaledger.entry import (
     Clock,
     Entry,
     Kind,
+    Part,
     PartType,
     parse_body,
     parse_leaf,
@@ -80,7 +81,11 @@ def open_entry(leaf: bytes, body: bytes) -> Opened:
     """
     entry = parse_leaf(leaf)
     parts = parse_body(body)
-    withheld = verify_body(entry, parts)
+    return open_parts(entry, parts, verify_body(entry, parts))
+
+
+def open_parts(entry: Entry, parts: Sequence[Part], withheld: tuple[int, ...]) -> Opened:
+    """Open an entry whose parts were held against its commitments; raises MalformedError as `open_entry`."""
     where = f"{entry.chain} entry {entry.seq}"
     if wrong := _wrong_kind(entry.kind, entry.chain == GATEWAY_CHAIN, tuple([part.type for part in entry.parts])):
         raise MalformedError(f"{where}: {wrong}")

@@ -40,6 +40,7 @@ from vitaledger.text import MAX_NUMBER, base64_decode, base64_encode, parse_deci
 HEADER = "c2sp.org/tlog-proof@v1"
 MAX_HASHES = 63
 MAX_PROOF_FILE = 256 * 1024
+_WRONG_HASHES = f"proof: expected at most {MAX_HASHES} hashes of {merkle.HASH_SIZE} bytes"
 _EXTRA = re.compile(r"[A-Za-z0-9+/]*={0,2}", re.ASCII)
 
 
@@ -53,23 +54,62 @@ class TlogProof:
     extra: bytes | None = None
 
 
-def encode(proof: TlogProof) -> bytes:
+class Shared:
+    """What proof files of one tree have in common: thousands of them share most hashes, and the checkpoint.
+
+    Each is read or written once while this is handed on from proof to proof.
+    """
+
+    __slots__ = ("_checkpoint", "_hashes", "_lines")
+
+    def __init__(self) -> None:
+        self._checkpoint: bytes | None = None
+        self._hashes: dict[str, bytes] = {}
+        self._lines: dict[bytes, str] = {}
+
+    def hash(self, line: str) -> bytes:
+        """The hash of a line; MalformedError where it is none."""
+        found = self._hashes.get(line)
+        if found is None:
+            found = base64_decode(line, "proof hash")
+            if len(found) != merkle.HASH_SIZE:
+                raise MalformedError(_WRONG_HASHES)
+            self._hashes[line] = found
+        return found
+
+    def line(self, found: bytes) -> str:
+        """The line of a hash; MisuseError where it is none."""
+        line = self._lines.get(found)
+        if line is None:
+            if len(found) != merkle.HASH_SIZE:
+                raise MisuseError("proof: expected hashes of 32 bytes")
+            line = self._lines[found] = base64_encode(found)
+        return line
+
+    def check(self, checkpoint: bytes) -> None:
+        """Check that a note is a checkpoint, believed by no one yet; MalformedError where it is not."""
+        if checkpoint != self._checkpoint:
+            parse_unverified(checkpoint)
+            self._checkpoint = checkpoint
+
+
+def encode(proof: TlogProof, shared: Shared | None = None) -> bytes:
     """The proof file's bytes; MisuseError, or MalformedError where the note is not a checkpoint."""
+    shared = shared or Shared()
     if not 0 <= proof.index <= MAX_NUMBER or len(proof.hashes) > MAX_HASHES:
         raise MisuseError(f"proof: expected an index below 2^63 and at most {MAX_HASHES} hashes")
-    if any(len(each) != merkle.HASH_SIZE for each in proof.hashes):
-        raise MisuseError("proof: expected hashes of 32 bytes")
-    parse_unverified(proof.checkpoint)
+    shared.check(proof.checkpoint)
     extra = [] if proof.extra is None else [f"extra {base64_encode(proof.extra)}"]
-    lines = [HEADER, *extra, f"index {proof.index}", *map(base64_encode, proof.hashes), ""]
+    lines = [HEADER, *extra, f"index {proof.index}", *map(shared.line, proof.hashes), ""]
     data = "".join(f"{line}\n" for line in lines).encode() + proof.checkpoint
     if len(data) > MAX_PROOF_FILE:
         raise MisuseError(f"proof: expected at most {MAX_PROOF_FILE} bytes, got {len(data)}")
     return data
 
 
-def parse(data: bytes) -> TlogProof:
+def parse(data: bytes, shared: Shared | None = None) -> TlogProof:
     """A proof from a file's bytes, or MalformedError. `encode` gives the same bytes back, the extra line apart."""
+    shared = shared or Shared()
     if len(data) > MAX_PROOF_FILE:
         raise MalformedError(f"proof: expected at most {MAX_PROOF_FILE} bytes, found {len(data)}")
     head, divider, checkpoint = data.partition(b"\n\n")
@@ -83,10 +123,10 @@ def parse(data: bytes) -> TlogProof:
     if not lines or not lines[0].startswith("index "):
         raise MalformedError("proof: expected a line 'index <decimal>'")
     index = parse_decimal(lines.pop(0)[6:], "proof index")
-    hashes = tuple(base64_decode(line, "proof hash") for line in lines)
-    if len(hashes) > MAX_HASHES or any(len(each) != merkle.HASH_SIZE for each in hashes):
-        raise MalformedError(f"proof: expected at most {MAX_HASHES} hashes of 32 bytes")
-    parse_unverified(checkpoint)
+    hashes = tuple(map(shared.hash, lines))
+    if len(hashes) > MAX_HASHES:
+        raise MalformedError(_WRONG_HASHES)
+    shared.check(checkpoint)
     return TlogProof(index, hashes, checkpoint, extra)
 
 

@@ -79,7 +79,7 @@ def make(store: VerifiedStore, device: Device, span: Span, request: Request, nam
         told = f"{claim.chain} entries {claim.first} to {claim.last}, {len(made.files)} files, verified"
         file_name = _file_name(claim.chain, claim.first, claim.last, form)
         remarks = (*made.remarks, *_not_clinical(uses(made.verified.run)))
-        return Made(form, pack(made.files, stored=request.plain), file_name, told, remarks, made.verified)
+        return Made(form, pack(made.files), file_name, told, remarks, made.verified)
     found = extract(store, device, span, request, with_evidence=name == "fhir")
     told = f"{found.chain} entries {found.first} to {found.last}, as {form.title}"
     file_name = _file_name(found.chain, found.first, found.last, form)

@@ -19,17 +19,13 @@ from vitaledger.marks import Use
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Who asks for a file, when (µs since 1970 UTC) and with which program; raw bytes and waves are for evidence.
-
-    `plain` evidence is not deflated file by file: a browser that opens it at once has tens of thousands of them.
-    """
+    """Who asks for a file, when (µs since 1970 UTC) and with which program; raw bytes and waves are for evidence."""
 
     at_us: int
     by: str
     program: str
     raw: bool = False
     waves: bool = False
-    plain: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,14 +4,15 @@ import json
 
 import pytest
 
-from tests.browser.verify_fixtures import SITE, browser, serious, serve, zipped
+from tests.browser.verify_fixtures import SITE, browser, serious, serve
+from tests.browser.verify_unchecked import Handed
 from tests.evidence_world import BED_1, BEGAN, POLICY_TEXT, World, content
 from vitaledger.entry import Kind, PartType
-from vitaledger.evidence import RAW_AND_WAVES
 from vitaledger.marks import Absence, Category, Check, Provenance, Quality, Use
 
 PAGE = """<!doctype html><html lang="en"><title>bed-1</title><body><main><h1>bed-1</h1>
-<div id="view" data-path="/devices/bed-1"></div><section id="verify-here" aria-label="Verify here"></section></main>
+<div id="view" data-path="/devices/bed-1" data-label="g1/nonin:port:bed-1"></div>
+<section id="verify-here" aria-label="Verify here"></section></main>
 <script type="module" src="/static/verify/page.js"></script></body></html>"""
 WIDTH = 2_000_000
 SPO2 = [(97, 98, 99, 96), (None, 95, 94, 93), (92, 91, 90, 89), (88, 87, 86, 85), (84, 83, 82, 81), (80, 79, 78, 77)]
@@ -34,7 +35,6 @@ def values(n):
 
 
 WORLD = World(extra=[(BED_1, Kind.READINGS, [(PartType.VALUES, values(n))]) for n in range(len(SPO2))])
-EVIDENCE = zipped(WORLD.files(6, 11, withheld=RAW_AND_WAVES))
 # entries of the world are a second apart; the first of these is the 13th
 FIRST_US = (BEGAN + 13_000) * 1000
 
@@ -65,13 +65,11 @@ def chrome(request):
 @pytest.fixture
 def page(chrome):
     made = chrome.new_page()
-    made.answer = {"body": EVIDENCE, "content_type": "application/zip"}
+    made.handed = Handed(WORLD, BED_1, 5, 11)
     made.route("**/*", serve)
     made.route("**/devices/bed-1", lambda route: route.fulfill(body=PAGE, content_type="text/html"))
-    made.route(
-        "**/export/evidence?*", lambda route: (made.asked.append(route.request.url), route.fulfill(**made.answer))
-    )
-    made.asked = []
+    made.route("**/devices/bed-1/unchecked?*", made.handed.overview)
+    made.route("**/devices/bed-1/unchecked/page?*", made.handed.page)
     made.goto(f"{SITE}/devices/bed-1")
     yield made
     made.close()
@@ -101,10 +99,11 @@ def check(page, drawn, text=POLICY_TEXT):
 def test_what_was_drawn_is_what_the_entries_say(page):
     assert "✓ VERIFIED in this browser" in check(page, model())
     said = page.inner_text('[data-step="drawn"]')
-    # the first and the last cell begin before these entries or end behind them
-    assert "30 values of 2 signals in 4 cells" in said
-    assert "4 drawn cells at the edge of these entries or outside them were not compared" in said
-    assert "from=2025-06-15T15%3A06%3A48" in page.asked[0]
+    # the last cell ends behind these entries
+    assert "38 values of 2 signals in 6 cells" in said
+    assert "2 drawn cells at the edge of these entries or outside them were not compared" in said
+    drawn = model()
+    assert f"?from={drawn['from_us']}&to={drawn['to_us']}" in page.handed.asked[0]
     assert serious(page) == []
 
 
@@ -125,7 +124,7 @@ def test_a_cell_that_was_drawn_otherwise(page, signal, cell, field, value, why):
     assert why in page.inner_text("#verify-here .why")
     assert f"{signal}, 2025-06-15T15:06:5" in page.inner_text("#verify-here .why")
     assert f"number {6 + 2 * cell - 1} of" in page.inner_text("#verify-here .which")
-    assert page.get_attribute('[data-step="table"]', "data-state") == "good"
+    assert page.get_attribute('[data-step="contents"]', "data-state") == "good"
 
 
 @pytest.mark.parametrize("signal", ["spo2", "more"])
@@ -140,22 +139,141 @@ def test_a_cell_or_a_signal_left_out_or_added(page, signal):
     assert "the page drew nothing" in said if signal == "spo2" else "the entries say nothing" in said
 
 
-def test_evidence_that_does_not_hold(page):
-    files = WORLD.files(6, 11, withheld=RAW_AND_WAVES)
-    name = f"entries/{WORLD.gateway.where(BED_1, 8):012d}.body"
-    files[name] = files[name][:-1] + bytes([files[name][-1] ^ 1])
-    page.answer["body"] = zipped(files)
+BAD = "#verify-here .why"
+
+
+def body_of(handed, n=4):
+    handed.entries[n][3] = flipped(handed.entries[n][3])
+
+
+def leaf_of(handed, n=4):
+    handed.entries[n][2] = flipped(handed.entries[n][2])
+
+
+def flipped(data, at=-1):
+    changed = bytearray(data)
+    changed[at] ^= 1
+    return bytes(changed)
+
+
+def swap(handed):
+    handed.entries[3][2:], handed.entries[4][2:] = handed.entries[4][2:], handed.entries[3][2:]
+
+
+def part_dropped(handed):
+    handed.entries[4][3] = b"\x80"
+
+
+def nothing(handed):
+    handed.entries[4][3] = None
+
+
+def hash_of_another(handed):
+    """The hash beside an entry, in the tile of the right edge."""
+    tile = handed.log[8][0]
+    tile[2] = flipped(tile[2], 32 * handed.entries[4][1])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (body_of, "nonin:port:bed-1 entry 9: part values: commitment expected "),
+        (leaf_of, "nonin:port:bed-1 entry 9: entry 15 of the log: expected leaf hash "),
+        (swap, "nonin:port:bed-1 entry 8: entry 14 of the log: expected leaf hash "),
+        (part_dropped, "nonin:port:bed-1 entry 9: its part values is missing in the store"),
+        (nothing, "nonin:port:bed-1 entry 9: entry 15 of the log is missing in the store, or not stored as bytes"),
+        (lambda handed: handed.entries.pop(4), "nonin:port:bed-1 entry 9 is missing: the collector has nothing there"),
+        (hash_of_another, "tile/0/0: of nonin:port:bed-1 entry 9 expected hash "),
+    ],
+)
+def test_an_entry_that_does_not_hold_is_named_by_the_browser_and_the_others_are_checked(page, spoil, why):
+    spoil(page.handed)
+    drawn = model()
+    bad = 2 if spoil is swap else 1
+    assert f"✗ NOT VERIFIED in this browser: {bad} of" in check(page, drawn)
+    assert page.inner_text(BAD).startswith(why)
+    assert len(page.query_selector_all("#verify-here .failures tbody tr")) == bad
+    told = page.inner_text("#verify-here .claims")
+    assert f"of which {7 - bad} hold" in told.replace("\n", " ") or "entry 9 is missing" in why
+    # entry 9 was drawn, and is not among what holds
+    sealed = spoil is hash_of_another
+    assert ("The other entries hold, and what the page drew" in page.inner_text("#verify-here")) == sealed
+    assert serious(page) == []
+
+
+def test_what_the_page_drew_without_the_failed_entry_is_confirmed(page):
+    body_of(page.handed)
+    drawn = model()
+    at = FIRST_US // WIDTH
+    drawn["signals"]["spo2"][at + 2] = {"n": 3, "lo": 81, "hi": 84, "marks": LOW | ARTEFACT}
+    drawn["signals"]["pi"][at + 2] = {"n": 4, "lo": 3, "hi": 3.25, "marks": 0}
+    assert "1 of 7 entries does not hold" in check(page, drawn)
+    assert "The other entries hold, and what the page drew of them is what they say." in page.inner_text("#verify-here")
+    assert page.get_attribute('[data-step="parts"]', "data-state") == "bad"
+    assert page.get_attribute('[data-step="drawn"]', "data-state") == "good"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "step", "why"),
+    [
+        (lambda handed: handed.answer.__setitem__(1, flipped(handed.answer[1], 30)), "ledger", "is not of this text"),
+        (lambda handed: handed.log[2].__setitem__(1, flipped(handed.log[2][1])), "statements", "the anchor of"),
+        (lambda handed: handed.log[3][0].__setitem__(1, flipped(handed.log[3][0][1])), "statements", "the key of"),
+        (lambda handed: handed.log[4].__setitem__(1, bytes(32)), "after", "expected tree root"),
+        (lambda handed: handed.log[4][3].__setitem__(3, flipped(handed.log[4][3][3])), "leaves", "commitment expected"),
+        (lambda handed: handed.log[8][0].__setitem__(2, bytes(32 * 20)), "leaves", "tree of size 20: expected root"),
+    ],
+)
+def test_where_everything_hangs_on_what_was_changed_nothing_is_confirmed(page, spoil, step, why):
+    spoil(page.handed)
+    assert "✗ NOT VERIFIED in this browser: 2025" in check(page, model())
+    assert why in page.inner_text(BAD)
+    wrong = page.query_selector_all('[data-step][data-state="bad"]')
+    assert [each.get_attribute("data-step") for each in wrong][:1] == [step]
+
+
+def late_heads(handed):
+    """A heads entry that quotes a ledger head, and stands behind the entries."""
+    handed.log[4][3] = [0, 12, *WORLD.gateway.entries[12]]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (lambda handed: handed.entries.__delitem__(slice(0, 3)), "entries 5 to 7 are missing"),
+        (lambda handed: handed.log[5].__setitem__(0, [8, 11]), "the collector hands over no entry of that time"),
+        (lambda handed: handed.log[5].__setitem__(0, [5, 9]), "the collector hands over no entry of that time"),
+        (lambda handed: handed.log.__setitem__(1, "nonin:port:bed-2"), "hands over entries of g1/nonin:port:bed-2"),
+        (lambda handed: handed.log.__setitem__(5, [[5, 8], [8, 11]]), "are no runs"),
+        (lambda handed: handed.entries.reverse(), "not in order"),
+        (late_heads, "it does not stand before them"),
+    ],
+)
+def test_a_collector_that_hands_over_less_or_something_else(page, spoil, why):
+    spoil(page.handed)
+    first, last = page.handed.log[5][0]
+    page.handed.entries = [each for each in page.handed.entries if first <= each[0] <= last]
     assert "✗ NOT VERIFIED" in check(page, model())
-    assert "nonin:port:bed-1 entry 8: part values: commitment expected" in page.inner_text("#verify-here .why")
-    assert page.get_attribute('[data-step="drawn"]', "data-state") == "waiting"
+    assert why in page.inner_text(BAD)
 
 
 def test_a_collector_that_gives_none_says_why(page):
-    why = "cannot be evidence: nonin:port:bed-1 entry 8: part values: commitment expected 12ab…, found 34cd…"
+    why = "statement 2: missing in the store"
     wrong = f"<!doctype html><main><h1>That cannot be shown</h1><p class=card>{why}</p></main>"
-    page.answer = {"status": 503, "body": wrong, "content_type": "text/html; charset=utf-8"}
+    page.handed.instead = {"status": 503, "body": wrong, "content_type": "text/html; charset=utf-8"}
     assert "✗ NOT VERIFIED" in check(page, model())
-    assert why in page.inner_text("#verify-here .why")
+    assert why in page.inner_text(BAD)
+
+
+def test_what_waits_for_its_anchor_and_what_another_log_carries_is_said(page):
+    page.handed.log[6] = 3
+    page.handed.log[7] = [[FIRST_US + 2_000_000, FIRST_US + 2_000_001]]
+    drawn = model()
+    drawn["signals"]["spo2"][FIRST_US // WIDTH + 1]["n"] = 20
+    assert "✓ VERIFIED in this browser" in check(page, drawn)
+    said = page.inner_text("#verify-here")
+    assert "3 entries that wait for their anchor" in said
+    assert "2 hold entries that another log carries over" in said
 
 
 def test_it_waits_for_what_is_drawn_and_for_a_policy(page):
@@ -176,8 +294,8 @@ def test_of_a_long_range_the_last_day_is_checked(page):
     drawn["signals"]["spo2"][drawn["from_us"] // WIDTH + 5] = {"n": 1, "lo": 90, "hi": 90, "marks": 0}
     assert "✓ VERIFIED in this browser" in check(page, drawn)
     assert "its last day is checked" in page.inner_text("#verify-here")
-    assert "from=2025-06-14T15%3A07%3A13" in page.asked[0]
-    assert "5 drawn cells at the edge of these entries or outside them" in page.inner_text('[data-step="drawn"]')
+    assert f"?from={drawn['to_us'] - 86_400_000_000}&to={drawn['to_us']}" in page.handed.asked[0]
+    assert "3 drawn cells at the edge of these entries or outside them" in page.inner_text('[data-step="drawn"]')
 
 
 def test_what_was_drawn_before_it_listened(chrome):

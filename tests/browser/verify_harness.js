@@ -18,6 +18,7 @@ import { parsePolicy, verifyByPolicy } from "/static/verify/policy.js";
 import { parseProof, verifyProof } from "/static/verify/proof.js";
 import { decodeStatement } from "/static/verify/statement.js";
 import { plainLines } from "/static/verify/claims.js";
+import { Tree } from "/static/verify/tiles.js";
 import { readZip } from "/static/verify/zip.js";
 
 const bytes = (text) => fromBase64(text, "test data");
@@ -138,3 +139,24 @@ export const proofs = (all) => Promise.all(all.map(([policy, proof, leaf]) => ve
 /** [vkey, checkpoint] pairs. */
 export const opened = (all) => Promise.all(all.map(([vkey, note]) => verdict(async () =>
   openCheckpoint(bytes(note), [await parseVkey(vkey)]))));
+
+/** For each tree [size, root, tiles, what entries say, indices]: what is wrong with it, and of each leaf its hash, what
+ * is wrong with its tile, and what was mended. */
+export function trees(cases) {
+  return Promise.all(cases.map(async ([size, root, tiles, told, indices]) => {
+    const tree = new Tree(size);
+    const said = new Map(told.map(([index, hash]) => [index, fromHex(hash)]));
+    const refused = await verdict(async () => {
+      tiles.forEach(([level, n, hashes]) => tree.add(level, n, bytes(hashes)));
+      await tree.settle(fromHex(root), said);
+    });
+    if (refused) {
+      return refused.message;
+    }
+    const leaves = [];
+    for (const index of indices) {
+      leaves.push([await tree.wrong(index, said), hex(tree.leaf(index) ?? new Uint8Array())]);
+    }
+    return { leaves, mended: [...tree.mended.keys()] };
+  }));
+}

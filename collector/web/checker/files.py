@@ -3,7 +3,6 @@
 They are made by the code of the command line (`collector.exports`), in one go: so a process of its own makes them.
 """
 
-import gzip
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,9 +18,9 @@ _PIECE = 256 * 1024
 
 
 def export(
-    desk: Desk, device: Device, from_us: int, to_us: int, form: str, origin: str | None, at_us: int, *, plain: bool
+    desk: Desk, device: Device, from_us: int, to_us: int, form: str, origin: str | None, at_us: int
 ) -> Iterator[dict[str, Any] | bytes]:
-    """A file of a form; raises as `collector.exports.make`. `plain` evidence is deflated as a whole, on its way."""
+    """A file of a form; raises as `collector.exports.make`."""
     if form not in FORMATS:
         raise MisuseError(f"{form}: expected one of {', '.join(FORMATS)}")
     if to_us - from_us > MAX_EXPORT_US:
@@ -31,17 +30,15 @@ def export(
         if not chains:
             raise MisuseError(f"{device.label} is not on {origin}")
         device = Device(device.label, chains)
-    request = Request(at_us, "", f"vitaledger-collector {__version__}", plain=plain)
+    request = Request(at_us, "", f"vitaledger-collector {__version__}")
     made = make(desk.store, device, Span(from_us, to_us - 1), request, form)
-    data = gzip.compress(made.data, 1, mtime=0) if plain else made.data
     yield {
         "name": made.file_name,
         "media_type": made.format.media_type,
         "sha256": made.sha256,
-        "size": len(data),
-        "encoding": "gzip" if plain else None,
+        "size": len(made.data),
         "told": made.told,
         "remarks": list(made.remarks),
     }
-    for at in range(0, len(data), _PIECE):
-        yield data[at : at + _PIECE]
+    for at in range(0, len(made.data), _PIECE):
+        yield made.data[at : at + _PIECE]

@@ -6,7 +6,9 @@
 | device | label | one device's row, its signals, its place in the ledger |
 | chart | label, from_us, to_us | see `chart` |
 | table | label, from_us, to_us | see `table` |
-| export | label, from_us, to_us, form, origin, plain | see `files` |
+| export | label, from_us, to_us, form, origin | see `files` |
+| unchecked | label, from_us, to_us | CBOR: an answer of `collector.unchecked` |
+| unchecked-page | label, origin, size, first, last | CBOR: a page of it |
 """
 
 import time
@@ -15,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from collector import unchecked
 from collector.history import Device
 from collector.web.checker import chart, files, rows, table
 from collector.web.checker.desk import Desk
@@ -32,7 +35,7 @@ class AskError(Exception):
 
 
 def answers(desk: Desk, ask: str, args: Args) -> Iterator[bytes | None]:
-    """The answers to an ask, JSON but for a file's bytes; None where another job may have its turn."""
+    """The answers to an ask, JSON but for files and CBOR; None where another job may have its turn."""
     for answer in _answers(desk, ask, args):
         yield msgspec.json.encode(answer) if isinstance(answer, dict) else answer
 
@@ -50,8 +53,12 @@ def _answers(desk: Desk, ask: str, args: Args) -> Iterator[dict[str, Any] | byte
             yield from table.table(desk, _find(desk, args), int(args["from_us"]), int(args["to_us"]))
         case "export":
             span = int(args["from_us"]), int(args["to_us"])
-            form, origin, plain = str(args["form"]), args["origin"], bool(args["plain"])
-            yield from files.export(desk, _find(desk, args), *span, form, origin, now_us, plain=plain)
+            yield from files.export(desk, _find(desk, args), *span, str(args["form"]), args["origin"], now_us)
+        case "unchecked":
+            yield unchecked.overview(desk.store, _find(desk, args), int(args["from_us"]), int(args["to_us"]))
+        case "unchecked-page":
+            size, first, last = int(args["size"]), int(args["first"]), int(args["last"])
+            yield unchecked.page(desk.store, _find(desk, args), str(args["origin"]), size, first, last)
         case _:
             raise AskError(400, f"{ask}: nobody knows how to answer that")
 
@@ -74,6 +81,6 @@ def _device(desk: Desk, device: Device, now_us: int) -> dict[str, Any]:
         "entries": sum(each.next_seq for _, each in device.chains),
         "origin": log_row.origin,
         "vkey": log_row.vkey,
-        "ledger": {"origin": desk.store.ledger.head.checkpoint.origin, "size": desk.store.ledger.size},
+        "ledger": rows.ledger_plain(desk),
         "ledger_vkey": desk.store.ledger.vkey,
     }

@@ -7,7 +7,7 @@ claim and is marked as one.
 from dataclasses import dataclass, field
 from typing import Any
 
-from collector.alarms import alarms
+from collector.alarms import alarms, ledger_alarms
 from collector.history import Device, Seen, devices
 from collector.reader import LogRow, Presence
 from collector.verified import State, VerifiedLog
@@ -17,7 +17,7 @@ from collector.web.checker.desk import Desk
 from collector.web.checker.parts import is_primary, ordered
 from collector.web.checker.told import Run, Told, event, word
 from vitaledger import content, messages, vitals
-from vitaledger.errors import MalformedError
+from vitaledger.errors import MalformedError, VitaledgerError
 from vitaledger.marks import Check, Provenance, Use
 
 _NEWEST = 12
@@ -120,14 +120,23 @@ def overview(desk: Desk, now_us: int) -> dict[str, Any]:
     rows.sort(key=lambda row: (-row.level, row.ended, row.label))
     gateways.sort(key=lambda row: (-row.level, row.gateway, row.origin))
     newest_us = max((row.reading_us for row in rows if row.reading_us is not None), default=None)
-    head = desk.store.ledger
     return {
         "now_us": now_us,
         "newest_us": newest_us,
-        "ledger": {"origin": head.head.checkpoint.origin, "size": head.size},
+        "ledger": ledger_plain(desk),
         "devices": [plain(row) for row in rows],
         "gateways": [{**_fields(row), "level": row.level} for row in gateways],
     }
+
+
+def ledger_plain(desk: Desk) -> dict[str, Any]:
+    """The ledger, and what there is to know of it: that it was restored, or forked."""
+    ledger = desk.store.ledger
+    try:
+        found = ledger_alarms(desk.store.reader)
+    except VitaledgerError as error:
+        found = [f"what the store says of its history does not hold: {error}"]
+    return {"origin": ledger.head.checkpoint.origin, "size": ledger.size, "alarms": found}
 
 
 def plain(row: DeviceRow) -> dict[str, Any]:

@@ -7,6 +7,7 @@
 | /devices/LABEL/data | what the charts are drawn from, line by line as it is verified |
 | /devices/LABEL/table, …/print | the same as a table; on A4 paper |
 | /devices/LABEL/export/FORM | evidence, or the same in another form (collector.exports) |
+| /devices/LABEL/unchecked, …/page | what the store holds of an interval, for a browser that checks it by itself |
 | /explained | what each state means, and what the ledger cannot prove |
 | /verify.html | the verifier as one file, to keep |
 | /static/… | style and scripts; nothing is loaded from elsewhere |
@@ -65,6 +66,8 @@ class Pages:
             f"{device}/table": table.page(site),
             f"{device}/print": report.page(site),
             f"{device}/export/{{form}}": export.download(site, self._maker),
+            f"{device}/unchecked": export.unchecked(site),
+            f"{device}/unchecked/page": export.unchecked_page(site),
             device: history.page(site),
             "/explained": explained.page(site),
             "/verify.html": export.verifier,

@@ -71,6 +71,67 @@ def test_nothing_is_exported_over_an_entry_that_fails(ward, tmp_path):
         make(path, ward.vkey, span=Span(first_seq=0, last_seq=60))
 
 
+def changed(ward, tmp_path, how, *args):
+    """A copy of the store in which `how` was done to entry 20 of the first device."""
+    path = tmp_path / "changed.sqlite"
+    shutil.copyfile(ward.path, path)
+    with Reader.open(path) as reader:
+        (_, chain) = find_device(VerifiedStore(reader, ward.vkey), "56661").chains[0]
+        index = reader.positions(chain.chain, 20, 20)[0].idx
+        row = (chain.log << 40) + index
+        leaf, body = reader.entry(chain.log, index)
+    db = sqlite3.connect(path, isolation_level=None)
+    db.execute(f"UPDATE entries SET {how} WHERE id = ?", (*[each(leaf, body) for each in args], row))
+    db.close()
+    return path
+
+
+def without(part):
+    return lambda _, body: evidence.withhold(body, [part])
+
+
+@pytest.mark.parametrize(
+    ("how", "change", "why"),
+    [
+        ("leaf = ?", lambda leaf, _: leaf[:-1] + bytes([leaf[-1] ^ 1]), "entry [0-9]+: expected leaf hash"),
+        ("body = ?", lambda _, body: body[:-1] + bytes([body[-1] ^ 1]), "entry 20: part raw: commitment"),
+        (
+            "body = ?",
+            lambda _, body: body[:40] + bytes([body[40] ^ 1]) + body[41:],
+            "entry 20: part values: commitment",
+        ),
+        ("body = ?", lambda _, body: body[:-1], "entry [0-9]+: body: "),
+        ("body = ?", lambda leaf, _: leaf.hex(), "is missing in the store, or not stored as bytes"),
+        ("body = ?", without(PartType.RAW), "entry 20: its part raw is missing in the store"),
+        ("body = ?", without(PartType.VALUES), "entry 20: its part values is missing in the store"),
+    ],
+)
+@pytest.mark.parametrize("whole", [False, True])
+def test_an_entry_that_does_not_hold_is_named_and_either_side_of_it_is_evidence(
+    ward, tmp_path, how, change, why, whole
+):
+    """Whatever part of it was changed: also one that the file leaves out."""
+    path = changed(ward, tmp_path, how, change)
+    for first, last in ((5, 30), (20, 20), (21, 30), (5, 19)):
+        with pytest.raises(VerificationError, match=f"cannot be evidence: .*{why}"):
+            make(path, ward.vkey, span=Span(first_seq=first, last_seq=last), raw=whole, waves=whole)
+    for first, last in ((5, 18), (22, 30)):
+        made = make(path, ward.vkey, span=Span(first_seq=first, last_seq=last), raw=whole, waves=whole)
+        assert (made.verified.claim.first, made.verified.claim.last) == (first, last)
+
+
+def test_a_span_of_time_is_the_entries_that_reach_into_it(ward):
+    with Reader.open(ward.path) as reader:
+        device = find_device(VerifiedStore(reader, ward.vkey), "56661")
+        clocks = [each.wall_ms for each in reader.positions(device.chains[0][1].chain, 30, 40)]
+    span = Span(clocks[0] * 1000 + 1_400_000, clocks[-1] * 1000 - 1)  # its readings end 1.33 s after its clock
+    assert make(ward.path, ward.vkey, span=span).verified.claim.first == 31
+    assert make(ward.path, ward.vkey, span=span).verified.claim.last == 39
+    span = Span(clocks[0] * 1000 + 1_300_000, clocks[-1] * 1000)
+    claim = make(ward.path, ward.vkey, span=span).verified.claim
+    assert (claim.first, claim.last) == (30, 40)
+
+
 def test_an_empty_span_is_said(ward):
     with pytest.raises(MisuseError, match="no entry"):
         make(ward.path, ward.vkey, span=Span(from_us=0, to_us=1))

@@ -444,3 +444,13 @@ def test_what_a_device_says_is_text_and_never_markup(tmp_path):
             assert "<img" not in page
             assert "&lt;img src=x" in page
         assert "<img" not in client.get("/devices/<img src=x>").text
+
+
+def test_a_ledger_that_was_restored_is_told_on_overview_and_history(own):
+    assert "Ledger: " not in own.get("/").text
+    with sqlite3.connect(own.store) as db:
+        db.execute("INSERT INTO halted (at_ms, gateway, shown) VALUES (1, 'ward-3', x'00')")
+    said = "Ledger: this store was restored from an old copy, as gateway ward-3 has shown"
+    assert said in own.get("/").text
+    assert "nothing to look at" not in own.get("/").text
+    assert said in own.get(f"/devices/{MASIMO}").text

@@ -3,7 +3,8 @@
 
 import { hex, sha256 } from "./bytes.js";
 import { missingCrypto } from "./keys.js";
-import { verifyEvidence } from "./evidence.js";
+import { claimsOf } from "./claims.js";
+import { STEPS, verifyEvidence } from "./evidence.js";
 import { StepList, claims, el, failure, policyBox, readingsTable } from "./ui.js";
 import { readZip } from "./zip.js";
 
@@ -60,7 +61,7 @@ class App {
     const banner = el("p", { class: "banner waiting", role: "status" }, "Checking…");
     const [stepsPlace, told] = [el("div"), el("div")];
     place.replaceChildren(banner, told, el("h3", {}, "What was checked"), stepsPlace);
-    const steps = new StepList(stepsPlace, [ZIP_STEP]);
+    const steps = new StepList(stepsPlace, [ZIP_STEP, ...STEPS]);
     try {
       const archive = new Uint8Array(await file.arrayBuffer());
       const digest = hex(await sha256(archive));
@@ -70,7 +71,7 @@ class App {
       if (turn === this.turn) {
         banner.className = "banner good";
         banner.textContent = "✓ VERIFIED: this file proves what stands below, to whoever trusts the keys above.";
-        told.replaceChildren(...claims(proven, policy), ...readingsTable(proven));
+        told.replaceChildren(...claims(claimsOf(proven), policy), ...readingsTable(proven));
       }
     } catch (error) {
       if (turn === this.turn) {

@@ -11,7 +11,7 @@ const CLINICAL = 0;
 const CANNOT = [
   "that the sensor was on the right patient, or that the device measured well;",
   "that nobody who held the gateway's key wrote entries that were not yet anchored;",
-  "that the device was on no other gateway at that time: this file speaks of one log;",
+  "that the device was on no other gateway at that time: {what};",
   "that no revocation of the gateway's key came after this ledger checkpoint;",
 ];
 const NO_WITNESS =
@@ -23,8 +23,6 @@ const WITNESSED = "anything that the witnesses of the policy agreed to hide toge
 /** What is proven, by label. @param {import("./evidence.js").Verified} found @returns {Told[]} */
 export function claimsOf(found) {
   const { claim, run } = found;
-  const counts = countRun(run);
-  const gaps = run.filter(({ opened }) => opened?.event?.type === "gap");
   const { checkpoint } = found.ledger;
   const identity = identityOf(run);
   const told = [
@@ -32,19 +30,11 @@ export function claimsOf(found) {
     ...identity.more,
     { label: "entries", lines: [`${claim.first} to ${claim.last} of that micro-chain: ` +
       `${claim.last - claim.first + 1}, complete, linked, none between`] },
-    { label: "readings", lines: [String(counts.readings) +
-      (counts.absent ? `, of which ${counts.absent} are stated absences` : "")] },
-    { label: "wave samples", lines: [String(counts.samples)] },
-    { label: "gaps", lines: [String(gaps.length), ...gaps.map(({ entry, opened }) =>
-      `${timeText(entry.clock.wall_ms)}: ${gapWords(opened?.event, entry.clock)}`)] },
-    { label: "signed by", lines: [`gateway ${found.gateway}: ${found.gatewayVkey.text}`,
-      ...found.predecessors.map((origin) => `which goes on in the place of ${origin}`)] },
-    { label: "sealed", lines: [
-      `before ${timeText(found.anchoredMs)}, by the collector's clock: anchored at ${found.gatewaySize}`,
-      found.afterMs === null ? "after: nothing says; the gateway had quoted no ledger head before"
-        : `after ${timeText(found.afterMs)}, by the collector's clock: the gateway had quoted a ledger head of that time`,
-      ...found.ledger.cosignatures.map((each) => `seen by ${each.name} at ${timeText(each.time * 1000n)}`),
-    ] },
+    readingsOfRun(run),
+    { label: "wave samples", lines: [String(countRun(run).samples)] },
+    gapsOf(run),
+    signedBy(found),
+    sealed(found, found.ledger),
     ...gatewayTime(run),
     { label: "ledger", lines: [`${checkpoint.origin}, size ${checkpoint.size}`] },
     { label: "table", lines: [`${TABLE} and the texts are what the entries say`] },
@@ -58,9 +48,40 @@ export function claimsOf(found) {
   return [...told, ...found.findings.map((finding) => ({ label: "FINDING", lines: [finding] }))];
 }
 
-/** What it cannot prove. @param {import("./policy.js").Policy} policy */
-export function limitsOf(policy) {
-  return [...CANNOT, policy.quorum === null ? NO_WITNESS : WITNESSED];
+/** @param {import("./table.js").Placed[]} run @returns {Told} */
+export function readingsOfRun(run) {
+  const counts = countRun(run);
+  return { label: "readings", lines: [String(counts.readings) +
+    (counts.absent ? `, of which ${counts.absent} are stated absences` : "")] };
+}
+
+/** @param {import("./table.js").Placed[]} run @returns {Told} */
+export function gapsOf(run) {
+  const gaps = run.filter(({ opened }) => opened?.event?.type === "gap");
+  return { label: "gaps", lines: [String(gaps.length), ...gaps.map(({ entry, opened }) =>
+    `${timeText(entry.clock.wall_ms)}: ${gapWords(opened?.event, entry.clock)}`)] };
+}
+
+/** @param {{gateway: string, gatewayVkey: import("./keys.js").Vkey, predecessors: string[]}} of @returns {Told} */
+export function signedBy({ gateway, gatewayVkey, predecessors }) {
+  return { label: "signed by", lines: [`gateway ${gateway}: ${gatewayVkey.text}`,
+    ...predecessors.map((origin) => `which goes on in the place of ${origin}`)] };
+}
+
+/** @param {{anchoredMs: number|bigint, gatewaySize: number|bigint, afterMs: number|bigint|null}} of
+ * @param {import("./note.js").SignedCheckpoint} ledger @returns {Told} */
+export function sealed({ anchoredMs, gatewaySize, afterMs }, ledger) {
+  return { label: "sealed", lines: [
+    `before ${timeText(anchoredMs)}, by the collector's clock: anchored at ${gatewaySize}`,
+    afterMs === null ? "after: nothing says; the gateway had quoted no ledger head before"
+      : `after ${timeText(afterMs)}, by the collector's clock: the gateway had quoted a ledger head of that time`,
+    ...ledger.cosignatures.map((each) => `seen by ${each.name} at ${timeText(each.time * 1000n)}`),
+  ] };
+}
+
+/** What it cannot prove. @param {import("./policy.js").Policy} policy @param {string} what was checked */
+export function limitsOf(policy, what = "this file speaks of one log") {
+  return [...CANNOT.map((line) => line.replace("{what}", what)), policy.quorum === null ? NO_WITNESS : WITNESSED];
 }
 
 /** The lines that `vitaledger verify` prints. @param {import("./evidence.js").Verified} found
@@ -80,7 +101,7 @@ export function timeText(ms) {
 }
 
 /** @param {import("./table.js").Placed[]} run */
-function identityOf(run) {
+export function identityOf(run) {
   const opened = run.flatMap((each) => each.opened ?? []);
   const told = opened.flatMap(({ event }) => (event?.type === "identity" ? [event] : []));
   const values = opened.flatMap((each) => each.values ?? []);
@@ -125,7 +146,7 @@ function lengthText(since, until) {
 }
 
 /** @param {import("./table.js").Placed[]} run @returns {Told[]} */
-function gatewayTime(run) {
+export function gatewayTime(run) {
   const clocks = run.flatMap(({ entry, opened }) => (opened ? [entry.clock] : []));
   if (!clocks.length) {
     return [];

@@ -69,29 +69,42 @@ export function cellsOf(run, width, from, to) {
 }
 
 /**
- * Check that each cell that lies wholly within the entries was drawn as they say, and nothing else was drawn there.
- * @param {Model} model @param {import("./table.js").Placed[]} run
- * @returns {{cells: number, values: number, signals: number, beyond: number}} `beyond`: cells that were drawn and not
- *   compared, because they lie at the edge of what the evidence holds or outside
+ * Check that each cell that lies wholly within the entries was drawn as they say, and that nothing else was drawn: what
+ * stands where no entry was handed over would be confirmed by nobody.
+ * @param {Model} model @param {import("./table.js").Placed[]} run in the order of their times
+ * @param {{from: number, waiting: boolean, apart: {from: number, to: number}[]}} known µs: from where on it is checked,
+ *   whether entries behind these wait for their anchor, and what was drawn beside these entries
+ * @returns {{cells: number, values: number, signals: number, beyond: number, apart: number}} `beyond`: cells that were
+ *   drawn and not compared, because they lie at the edge of the entries or wait; `apart`: because of `known.apart`
  */
-export function compareDrawn(model, run) {
+export function compareDrawn(model, run, known) {
+  if (!run.length) {
+    throw new VerificationError("no entry of this interval holds: nothing of what the page drew is confirmed");
+  }
   const width = model.cell_us;
   const told = cellsOf(run, width, model.from_us, model.to_us);
   const begins = Number(micros(run[0].entry.clock.wall_ms, 0));
   const ends = run.reduce((last, each) => Math.max(last, lastTime(each)), begins);
   const [low, high] = [Math.max(begins, model.from_us), Math.min(ends, model.to_us)];
-  const counts = { cells: 0, values: 0, signals: 0, beyond: 0 };
+  const counts = { cells: 0, values: 0, signals: 0, beyond: 0, apart: 0 };
   for (const key of new Set([...told.keys(), ...model.signals.keys()])) {
     const [said, drawn] = [told.get(key)?.cells ?? new Map(), model.signals.get(key)?.cells ?? new Map()];
     counts.signals += 1;
     for (const number of new Set([...said.keys(), ...drawn.keys()])) {
-      if (number * width < low || (number + 1) * width > high) {
-        counts.beyond += drawn.has(number) ? 1 : 0;
-        continue;
+      const [at, until] = [number * width, (number + 1) * width];
+      if (known.apart.some((span) => at <= span.to && until > span.from)) {
+        counts.apart += drawn.has(number) ? 1 : 0;
+      } else if (at >= low && until <= high) {
+        compareCell(`${key}, ${utc(at)} and ${width / 1e6} s on`, drawn.get(number), said.get(number));
+        counts.cells += 1;
+        counts.values += said.get(number).n;
+      } else if (drawn.has(number)) {
+        if ((until <= begins && at >= known.from) || (at > ends && !known.waiting)) {
+          throw new VerificationError(`${key}, ${utc(at)} and ${width / 1e6} s on: the page drew ` +
+            `${cellWords(drawn.get(number))}, and the collector hands over no entry of that time`);
+        }
+        counts.beyond += 1;
       }
-      compareCell(`${key}, ${utc(number * width)} and ${width / 1e6} s on`, drawn.get(number), said.get(number));
-      counts.cells += 1;
-      counts.values += said.get(number).n;
     }
   }
   return counts;

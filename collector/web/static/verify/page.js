@@ -1,30 +1,30 @@
 "use strict";
 /**
- * "Verify here" on the history of a device: the browser fetches the evidence of what is shown, checks it, decodes it, and
- * holds what the page drew against it. The page's element #view says what it drew (event `vitaledger:drawn`).
+ * "Verify here" on the history of a device: the browser fetches what the collector stores of what is shown, checks it,
+ * decodes it, and holds what the page drew against it. The page's element #view says what it drew (event
+ * `vitaledger:drawn`).
  */
 
-import { verifyEvidence } from "./evidence.js";
 import { VerificationError } from "./errors.js";
 import { compareDrawn } from "./drawn.js";
+import { HERE_STEPS, verifyHere } from "./here.js";
+import { failureTable, hereClaims } from "./heretold.js";
 import { missingCrypto } from "./keys.js";
 import { timeText } from "./claims.js";
 import { StepList, claims, el, failure, policyBox } from "./ui.js";
-import { readZip } from "./zip.js";
 
-const MOST_US = 86_400e6;  // a page exports a day at most
+const MOST_US = 86_400e6;  // a page checks a day at most
 const SLACK_US = 600e6;  // what is shown ends with whole cells
-const BEFORE = /** @type {[string, string][]} */ ([["fetch", "The collector gives the evidence of what is shown"],
-  ["zip", "The file is a zip, whole and undamaged"]]);
-const AFTER = /** @type {[string, string][]} */ ([["drawn", "What the page drew is what these entries say"]]);
+const ONLY_THESE = "only the logs named above were looked at";
+const DRAWN = /** @type {[string, string]} */ (["drawn", "What the page drew is what these entries say"]);
 
 /** Make the section. @param {HTMLElement} section @param {HTMLElement} view says what it drew */
 export async function mount(section, view) {
   section.classList.add("verifier", "card");
   document.head.append(el("link", { rel: "stylesheet", href: new URL("verify.css", import.meta.url).href }));
   section.append(el("h2", {}, "Verify here"), el("p", {},
-    "Your browser can check what this page shows by itself: it fetches the raw entries and the proofs, computes hashes and " +
-    "signatures, decodes the values and holds them against those drawn. The code for it comes from this collector, too: " +
+    "Your browser can check what this page shows by itself: it fetches the raw entries and the hashes around them as they " +
+    "are stored, computes hashes and signatures, decodes the values and holds them against those drawn. The code for it comes from this collector, too: " +
     "whoever does not trust the collector downloads the evidence and checks it with a verifier from elsewhere."),
   el("p", {}, el("a", { href: "/verify.html", download: true }, "The verifier as one HTML file"),
     " checks evidence from disk, without network. Have it from somebody whom you trust."));
@@ -73,28 +73,34 @@ class Here {
 
   async check() {
     const [model, policy] = [this.model, /** @type {import("./policy.js").Policy} */ (this.policy)];
-    const from = Math.max(model.from_us, model.to_us - MOST_US);
+    const from = Math.round(Math.max(model.from_us, model.to_us - MOST_US));
     const what = `${timeText(Math.round(from / 1000))} to ${timeText(Math.round(model.to_us / 1000))}`;
     const banner = el("p", { class: "banner waiting", role: "status" }, `Checking ${what}…`);
     const [told, list] = [el("div", {}), el("div", {})];
     this.result.replaceChildren(banner, told, el("h3", {}, "What was checked"), list);
-    const steps = new StepList(list, BEFORE, AFTER);
+    const steps = new StepList(list, [...HERE_STEPS, DRAWN]);
     this.busy = true;
     this.enable();
     try {
       const began = performance.now();
-      const archive = await this.fetch(from, model.to_us);
-      steps.step("fetch", `${archive.length} bytes`);
-      const files = await readZip(archive, (done, of) => steps.progress("zip", done, of));
-      steps.step("zip", `${files.size} files`);
-      const proven = await verifyEvidence(files, policy, steps);
-      const found = compareDrawn(model, proven.run);
-      steps.step("drawn", `${found.values} values of ${found.signals} signals in ${found.cells} cells: count, lowest and ` +
-        `highest of each${found.beyond ? `; ${found.beyond} drawn cells at the edge of these entries or outside them ` +
-        "were not compared" : ""}`);
-      banner.className = "banner good";
-      banner.textContent = `✓ VERIFIED in this browser, in ${((performance.now() - began) / 1000).toFixed(1)} s: ${what}`;
-      told.replaceChildren(...claims(proven, policy));
+      const found = await verifyHere(this.source(from, model.to_us), policy, this.view.dataset.label ?? "", steps);
+      const drawn = compare(model, found, from, steps);
+      if (found.failures.length) {
+        banner.className = "banner bad";
+        banner.textContent = `✗ NOT VERIFIED in this browser: ${found.failures.length} of ${found.count} entries ` +
+          `${found.failures.length === 1 ? "does" : "do"} not hold: ${what}`;
+        told.replaceChildren(...failure(about(found.failures[0]), drawn
+          ? `What the page drew is not what the other entries say, either: ${drawn.message}`
+          : "The other entries hold, and what the page drew of them is what they say."),
+        ...failureTable(found.failures), ...claims(hereClaims(found), policy, "What the entries that hold prove", ONLY_THESE));
+      } else if (drawn) {
+        throw drawn;
+      } else {
+        banner.className = "banner good";
+        banner.textContent =
+          `✓ VERIFIED in this browser, in ${((performance.now() - began) / 1000).toFixed(1)} s: ${what}`;
+        told.replaceChildren(...claims(hereClaims(found), policy, "What it proves", ONLY_THESE));
+      }
     } catch (error) {
       steps.fail(error);
       banner.className = "banner bad";
@@ -105,23 +111,58 @@ class Here {
     this.enable();
   }
 
-  /** @param {number} from µs @param {number} to µs @returns {Promise<Uint8Array>} */
-  async fetch(from, to) {
-    const iso = (/** @type {number} */ us) => encodeURIComponent(new Date(us / 1000).toISOString());
-    const path = `${this.view.dataset.path}/export/evidence?from=${iso(from)}&to=${iso(to)}&plain=1`;
-    let answer;
-    try {
-      answer = await fetch(path);
-    } catch {
-      throw new VerificationError("the collector could not be reached");
-    }
-    if (!answer.ok) {
-      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-      const said = page.querySelector("main .card")?.textContent?.trim() ?? `status ${answer.status}`;
-      throw new VerificationError(`the collector gives none: ${said}`);
-    }
-    return new Uint8Array(await answer.arrayBuffer());
+  /** Where the collector hands over what it stores. @param {number} from µs @param {number} to µs
+   * @returns {import("./here.js").Source} */
+  source(from, to) {
+    const path = `${this.view.dataset.path}/unchecked`;
+    return {
+      overview: () => fetchBytes(`${path}?from=${from}&to=${to}`),
+      page: (origin, size, first, last) =>
+        fetchBytes(`${path}/page?origin=${encodeURIComponent(origin)}&size=${size}&first=${first}&last=${last}`),
+    };
   }
+}
+
+/** What was drawn against what the entries say that hold: null, or what is wrong. @param {any} model
+ * @param {import("./here.js").Found} found @param {number} from @param {StepList} steps @returns {VerificationError|null} */
+function compare(model, found, from, steps) {
+  const known = { from, waiting: found.waiting > 0, apart: found.apart };
+  try {
+    const { values, signals, cells, beyond, apart } = compareDrawn(model, found.run, known);
+    steps.step("drawn", `${values} values of ${signals} signals in ${cells} cells: count, lowest and highest of each` +
+      (beyond ? `; ${beyond} drawn cells at the edge of these entries or outside them were not compared` : "") +
+      (apart ? `; ${apart} hold entries that another log carries over, or out of their order: not compared` : ""));
+    return null;
+  } catch (error) {
+    if (!(error instanceof VerificationError)) {
+      throw error;
+    }
+    steps.bad("drawn", error.message);
+    return error;
+  }
+}
+
+/** A failure as an error that names its entry. @param {import("./here.js").Failure} failure */
+function about({ message, index, chain, seq }) {
+  const error = new VerificationError(message);
+  error.entry = index === null ? null : { index: String(index), chain, seq };
+  return error;
+}
+
+/** @param {string} path @returns {Promise<Uint8Array>} */
+async function fetchBytes(path) {
+  let answer;
+  try {
+    answer = await fetch(path);
+  } catch {
+    throw new VerificationError("the collector could not be reached");
+  }
+  if (!answer.ok) {
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const said = page.querySelector("main .card")?.textContent?.trim() ?? `status ${answer.status}`;
+    throw new VerificationError(`the collector gives nothing: ${said}`);
+  }
+  return new Uint8Array(await answer.arrayBuffer());
 }
 
 const [section, view] = [document.getElementById("verify-here"), document.getElementById("view")];

@@ -5,8 +5,7 @@ import { Refused } from "./errors.js";
 import { utf8 } from "./bytes.js";
 import { COSIGNATURE, fingerprint } from "./keys.js";
 import { parsePolicy } from "./policy.js";
-import { STEPS } from "./evidence.js";
-import { claimsOf, limitsOf } from "./claims.js";
+import { limitsOf } from "./claims.js";
 import { rowCount, tableRows } from "./table.js";
 
 const ROWS = 200;
@@ -79,7 +78,7 @@ async function keyTable(policy) {
 }
 
 /** @param {string[]} names */
-function headRow(names) {
+export function headRow(names) {
   return el("tr", {}, ...names.map((name) => el("th", { scope: "col" }, name)));
 }
 
@@ -90,10 +89,9 @@ export function messageOf(error) {
 
 /** The list of steps, and the listener that fills it in. */
 export class StepList {
-  /** @param {HTMLElement} place @param {[string, string][]} before steps before those of the evidence
-   * @param {[string, string][]} after steps behind them */
-  constructor(place, before = [], after = []) {
-    this.items = new Map([...before, ...STEPS, ...after].map(([id, words]) => [id,
+  /** @param {HTMLElement} place @param {[string, string][]} steps */
+  constructor(place, steps) {
+    this.items = new Map(steps.map(([id, words]) => [id,
       el("li", { "data-step": id, "data-state": "waiting" }, el("span", { class: "words" }, words),
         el("span", { class: "verdict" }, "not reached"), el("span", { class: "result" }))]));
     place.replaceChildren(el("ol", { class: "steps" }, ...this.items.values()));
@@ -122,11 +120,16 @@ export class StepList {
     this.set(id, "busy", "checking", `${done} of ${of}`);
   }
 
+  /** What was checked does not hold; other steps may go on. @param {string} id @param {string} result */
+  bad(id, result) {
+    this.set(id, "bad", "✗ failed", result);
+  }
+
   /** The first step that did not come to its end has failed. @param {unknown} error */
   fail(error) {
-    const [id] = [...this.items].find(([, item]) => item.dataset.state !== "good" && item.dataset.state !== "none") ?? [];
+    const [id] = [...this.items].find(([, item]) => !["good", "none", "bad"].includes(item.dataset.state)) ?? [];
     if (id) {
-      this.set(id, "bad", "✗ failed", messageOf(error));
+      this.bad(id, messageOf(error));
     }
   }
 }
@@ -140,16 +143,16 @@ export function failure(error, follows) {
     el("p", {}, follows)];
 }
 
-/** What is proven, and what is not. @param {import("./evidence.js").Verified} proven
- * @param {import("./policy.js").Policy} policy @returns {Node[]} */
-export function claims(proven, policy) {
+/** What is proven, and what is not. @param {import("./claims.js").Told[]} told
+ * @param {import("./policy.js").Policy} policy @param {string} title @param {string} [what] was checked @returns {Node[]} */
+export function claims(told, policy, title = "What it proves", what = undefined) {
   const list = el("dl", { class: "claims" });
-  for (const { label, lines } of claimsOf(proven)) {
+  for (const { label, lines } of told) {
     const loud = label === "FINDING" || label === "NOT CLINICAL" ? "loud" : null;
     list.append(el("dt", { class: loud }, label), ...lines.map((line) => el("dd", { class: loud }, line)));
   }
-  return [el("h3", {}, "What it proves"), list, el("h3", {}, "What it cannot prove"),
-    el("ul", { class: "limits" }, ...limitsOf(policy).map((line) => el("li", {}, line)))];
+  return [el("h3", {}, title), list, el("h3", {}, "What it cannot prove"),
+    el("ul", { class: "limits" }, ...limitsOf(policy, what).map((line) => el("li", {}, line)))];
 }
 
 /** The readings, page by page, each with its state. @param {import("./evidence.js").Verified} proven */
