@@ -59,14 +59,22 @@ class Tables(Reader):
         row: tuple[str, int] | None = self._db.execute(query, (log, index)).fetchone()
         return row
 
+    def places(self, chain: int, first_seq: int, last_seq: int) -> dict[int, tuple[int, int]]:
+        """(index in the log, wall clock in ms) of the entries first_seq … last_seq of a micro-chain, by their seq."""
+        query = "SELECT seq, idx, wall_ms FROM positions WHERE chain = ? AND seq BETWEEN ? AND ?"
+        return {seq: (idx, wall_ms) for seq, idx, wall_ms in self._db.execute(query, (chain, first_seq, last_seq))}
+
     def count_positions(self, chain: int) -> int:
         """How many positions a micro-chain has."""
         return int(self._db.execute("SELECT count(*) FROM positions WHERE chain = ?", (chain,)).fetchone()[0])
 
     def entries(self, log: int, first: int, end: int) -> Iterator[tuple[int, bytes, bytes]]:
         """As Reader.entries; what is no BLOB has failed already and is read as bytes, so that nothing waits for it."""
-        for index, leaf, body in super().entries(log, first, end):
-            yield index, _bytes(leaf), _bytes(body)
+        for row in super().entries(log, first, end):
+            if type(row[1]) is bytes and type(row[2]) is bytes:
+                yield row
+            else:
+                yield row[0], _bytes(row[1]), _bytes(row[2])
 
     def entry(self, log: int, index: int) -> tuple[bytes, bytes] | None:
         """As Reader.entry, likewise."""
