@@ -117,7 +117,7 @@ class LogCheck:
         changed: dict[int, bytes] = {}
         if self._tree is not None:
             changed = self._grow(self._tree, first, hashes, head)
-        for start in range(first, end, BATCH):
+        for start in range(first, end, BATCH):  # none where an anchor and a custody are of one size
             stop = min(start + BATCH, end)
             stated = self._facts.findings_between(self._row.origin, start, stop)
             here = self._rows(start, stop) if rows is None else rows

@@ -101,9 +101,15 @@ class Tables(Reader):
         for (table,) in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
             info = self._db.execute(f"PRAGMA table_info({table})").fetchall()
             primary = " || ' ' || ".join(row[1] for row in info if row[5])
+            wrong = {}
             for _, column, kind, not_null, _, key in info:
                 may = f"'{kind.lower()}'" + ("" if not_null or key else ", 'null'")
-                query = f"SELECT {primary} FROM {table} WHERE typeof({column}) NOT IN ({may}) LIMIT {_SHOWN}"  # noqa: S608
+                wrong[column, kind] = f"typeof({column}) NOT IN ({may})"
+            any_wrong = f"SELECT 1 FROM {table} WHERE {' OR '.join(wrong.values())} LIMIT 1"  # noqa: S608
+            if self._db.execute(any_wrong).fetchone() is None:
+                continue  # one look at all cells of a row, where nothing is to be named
+            for (column, kind), condition in wrong.items():
+                query = f"SELECT {primary} FROM {table} WHERE {condition} LIMIT {_SHOWN}"  # noqa: S608
                 for (row,) in self._db.execute(query):
                     yield table, f"{column} of row {row} is not of type {kind}"
 
