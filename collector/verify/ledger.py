@@ -185,7 +185,7 @@ class _Statements:
         return known
 
     def _anchor(self, index: int, said: Anchor) -> None:
-        origin = said.checkpoint.partition(b"\n")[0].decode("utf-8", "replace")  # of whom it says to be
+        origin = said.checkpoint.partition(b"\n")[0].decode("utf-8", "replace")  # whose it claims to be
         verifier = self._verifiers.get(origin)
         if verifier is None:
             origin = parse_unverified(said.checkpoint)[0].origin
