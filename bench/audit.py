@@ -2,8 +2,8 @@
 
 Everything that it checks is in the time: SQLite's own check of the file, the ledger's statements and signatures, every
 leaf, body, tile, anchored root, micro-chain and derived row. The store is made by the product's own code: a gateway's
-log, sealed in commits of 100, then merged through the collector's step without a broker. The file is in the cache of
-the operating system: what is measured is checking, not the disk.
+log, a commit for each anchor, merged through the collector's step without a broker. The file is in the cache of the
+operating system: what is measured is checking, not the disk.
 """
 
 import os
@@ -32,7 +32,6 @@ from vitaledger.messages import ENTRIES, TILE, Entries
 from vitaledger.opened import open_entry
 from vitaledger.statement import Enrolment
 
-ENTRIES_A_COMMIT = 100
 LIVE = 16  # entries an anchor: eight devices, one entry each in 5 s, an anchor every 10 s
 _PROVIDER = "bench.example"
 _NAMES = ("spo2", "pulse", "pi")
@@ -94,7 +93,7 @@ def _opened(made: Ledger) -> float:
 
 
 def make(folder: Path, entries: int, signals: int, entries_an_anchor: int) -> Ledger:
-    """Seal entries at a gateway, and merge them into a collector's store."""
+    """Seal entries at a gateway, anchor them so many at a time, and merge them into a collector's store."""
     gateway = Ed25519Signer(messages.gateway_origin(_PROVIDER, "b1"), os.urandom(32))
     signer = Ed25519Signer(messages.ledger_origin(_PROVIDER), os.urandom(32))
     path = folder / FILE_NAME
@@ -105,11 +104,10 @@ def make(folder: Path, entries: int, signals: int, entries_an_anchor: int) -> Le
     ):
         step = _enrolled(store, signer, gateway)
         anchored = 0
-        for first in range(0, entries, ENTRIES_A_COMMIT):
-            fresh = drafts(first, min(ENTRIES_A_COMMIT, entries - first))
-            for at in range(0, len(fresh), entries_an_anchor):
-                log.commit([_of_signals(draft, signals) for draft in fresh[at : at + entries_an_anchor]])
-                anchored = _merge(step, sealed, gateway.name, anchored, log.size)
+        for first in range(0, entries, entries_an_anchor):
+            fresh = drafts(first, min(entries_an_anchor, entries - first))
+            log.commit([_of_signals(draft, signals) for draft in fresh])
+            anchored = _merge(step, sealed, gateway.name, anchored, log.size)
         store.checkpoint_file()
     return Ledger(path, str(signer.vkey))
 
