@@ -8,7 +8,7 @@ import sqlite3
 import sys
 from pathlib import Path
 
-from bench import bytes as sizes, evidence, live, outage, receipt, sealing, soak
+from bench import audit, bytes as sizes, evidence, live, outage, receipt, sealing, soak
 from bench.figure import RUNS, Effort, Figure, Measure, told
 
 MEASURES: dict[str, Measure] = {
@@ -17,6 +17,7 @@ MEASURES: dict[str, Measure] = {
     "receipt": receipt.measure,
     "bytes": sizes.measure,
     "evidence": evidence.measure,
+    "audit": audit.measure,
 }
 
 

@@ -231,8 +231,9 @@ class _Check:
     def _check_entry(
         self, index: int, leaf: bytes, body: bytes | None, found: bytes, head: Checkpoint, seal: Seal
     ) -> None:
+        opened = _opened(leaf, body)
         try:
-            entry = parse_leaf(leaf)
+            entry = parse_leaf(leaf) if opened is None else opened.entry
         except MalformedError as error:
             raise self._bad(str(error), index=index) from error
         before = self._heads.get(entry.chain) or chain.start(self.report.origin, entry.chain)
@@ -242,7 +243,7 @@ class _Check:
             if entry.seq == before.next_seq and before.next_seq > 0:
                 self._blame_link(index, entry, before, head)
             raise self._bad(str(error), index=index, entry=entry) from error
-        opened = self._open(index, entry, leaf, body, seal)
+        self._check_body(index, entry, leaf, body, opened, seal)
         if opened is not None and isinstance(opened.event, events.Heads):
             self._check_heads(index, entry, opened.event, head)
         self._heads[entry.chain] = after
@@ -252,20 +253,22 @@ class _Check:
             self.report.readings += opened.reading_count
             self.report.samples += opened.sample_count
 
-    def _open(self, index: int, entry: Entry, leaf: bytes, body: bytes | None, seal: Seal) -> Opened | None:
+    def _check_body(
+        self, index: int, entry: Entry, leaf: bytes, body: bytes | None, opened: Opened | None, seal: Seal
+    ) -> None:
         if (body is None) != (index < seal.pruned):
             what = "its body is missing and was not pruned" if body is None else "it has a body, the seal says pruned"
             raise self._bad(what, index=index, entry=entry)
         if body is None:
             self.report.pruned += 1
-            return None
-        try:
-            opened = open_entry(leaf, body)
-        except VitaledgerError as error:
-            raise self._bad(str(error), index=index, entry=entry) from error
+            return
+        if opened is None:
+            try:
+                opened = open_entry(leaf, body)
+            except VitaledgerError as error:
+                raise self._bad(str(error), index=index, entry=entry) from error
         if opened.withheld:
             raise self._bad(f"parts {list(opened.withheld)} of its body are missing", index=index, entry=entry)
-        return opened
 
     def _check_heads(self, index: int, entry: Entry, said: events.Heads, head: Checkpoint) -> None:
         stated = {each.chain: each for each in said.chains}
@@ -385,3 +388,11 @@ class _Check:
     ) -> _BadError:
         name, seq = (entry.chain, entry.seq) if entry else (None, None)
         return _BadError(Failure(reason, index, name, seq, expected, found, self.last_good))
+
+
+def _opened(leaf: bytes, body: bytes | None) -> Opened | None:
+    """The entry, opened; None where that fails: what is wrong is told in the order in which it is looked for."""
+    try:
+        return None if body is None else open_entry(leaf, body)
+    except VitaledgerError:
+        return None

@@ -5,7 +5,7 @@ behind a break the chain goes on with the entry's own number unless that is an o
 its number is free.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from collector.reader import ChainRow, LogRow
 from collector.verify.report import Place, Report
@@ -15,6 +15,7 @@ from vitaledger.entry import genesis as first_prev
 from vitaledger.errors import MalformedError
 
 _MAX_SEQ = (1 << 63) - 1
+_WINDOW = 64  # positions of a micro-chain that are read at once
 
 
 @dataclass(slots=True)
@@ -25,6 +26,9 @@ class _Head:
     row: ChainRow | None
     places: int = 0
     blurred: bool = False  # an entry was passed over whose number is not known
+    window: dict[int, tuple[int, int]] = field(default_factory=dict)  # the rows of positions [low, high)
+    low: int = 0
+    high: int = 0
 
 
 class Chains:
@@ -45,28 +49,21 @@ class Chains:
             return entry.chain, entry.seq
         return self._reader.position_at(self._row.log, index) or (None, None)
 
-    def take(self, index: int, leaf: bytes, found: bytes) -> str | None:
+    def take(self, index: int, entry: Entry, found: bytes) -> str | None:
         """Follow an entry; why it breaks its micro-chain, or None."""
-        try:
-            entry = parse_leaf(leaf)
-        except MalformedError:
-            return None
-        head = self._head(entry.chain)
-        reason = None
-        if head.blurred and entry.seq > head.next_seq:
-            head.next_seq, head.last = entry.seq, None
-        if entry.seq != head.next_seq:
-            reason = f"{entry.chain}: expected entry {head.next_seq}, found entry {entry.seq}"
+        head = self._heads.get(entry.chain) or self._begin(entry.chain)
+        reason, seq = None, entry.seq
+        if head.blurred and seq > head.next_seq:
+            head.next_seq, head.last = seq, None
+        if seq != head.next_seq:
+            reason = f"{entry.chain}: expected entry {head.next_seq}, found entry {seq}"
         elif head.last is not None and entry.prev != head.last:
-            reason = (
-                f"{entry.chain} entry {entry.seq}: prev: expected {head.last.hex()[:16]}…, "
-                f"found {entry.prev.hex()[:16]}…"
-            )
+            reason = f"{entry.chain} entry {seq}: prev: expected {_short(head.last)}, found {_short(entry.prev)}"
         if reason and head.broken is None:
             head.broken = index
         self._check_place(head, entry, index)
-        if entry.seq >= head.next_seq:
-            head.next_seq, head.last, head.blurred = min(entry.seq + 1, _MAX_SEQ), found, False
+        if seq >= head.next_seq:
+            head.next_seq, head.last, head.blurred = min(seq + 1, _MAX_SEQ), found, False
         return reason
 
     def passed_over(self, expected: bytes | None, place: Place) -> None:
@@ -75,32 +72,34 @@ class Chains:
             for head in self._heads.values():
                 head.blurred = True
             return
-        head = self._head(place.chain)
+        head = self._heads.get(place.chain) or self._begin(place.chain)
         head.places += 1
         if place.seq >= head.next_seq:
             head.next_seq, head.last = place.seq + 1, expected
 
-    def _head(self, name: str) -> _Head:
-        head = self._heads.get(name)
-        if head is None:
-            row = self._rows.get(name)
-            if row is None:
-                self._fail("chains", f"micro-chain {name} is missing")
-            head = self._heads[name] = _Head(0, first_prev(self._row.origin, name), None, row)
+    def _begin(self, name: str) -> _Head:
+        row = self._rows.get(name)
+        if row is None:
+            self._fail("chains", f"micro-chain {name} is missing")
+        head = self._heads[name] = _Head(0, first_prev(self._row.origin, name), None, row)
         return head
 
     def _check_place(self, head: _Head, entry: Entry, index: int) -> None:
         if head.row is None:
             return
-        found = self._reader.positions(head.row.chain, entry.seq, entry.seq)
-        if entry.seq < head.next_seq and found and found[0].idx < index:
+        seq = entry.seq
+        if not head.low <= seq < head.high:  # entries come by their numbers, but for broken micro-chains
+            head.low, head.high = seq, seq + (_WINDOW if seq == head.high else 1)
+            head.window = self._reader.places(head.row.chain, seq, min(head.high - 1, _MAX_SEQ))
+        found = head.window.get(seq)
+        if found is not None and seq < head.next_seq and found[0] < index:
             return  # an old number that was taken
         head.places += 1
-        if not found or (found[0].idx, found[0].wall_ms) != (index, entry.clock.wall_ms):
-            told = f"index {found[0].idx} at {found[0].wall_ms} ms" if found else "no row"
+        if found != (index, entry.clock.wall_ms):
+            told = f"index {found[0]} at {found[1]} ms" if found else "no row"
             self._fail(
                 "positions",
-                f"{entry.chain} entry {entry.seq}: expected index {index} at {entry.clock.wall_ms} ms, found {told}",
+                f"{entry.chain} entry {seq}: expected index {index} at {entry.clock.wall_ms} ms, found {told}",
             )
 
     def finish(self) -> None:
@@ -132,3 +131,7 @@ class Chains:
 
     def _fail(self, table: str, reason: str) -> None:
         self._report.fail(table, f"{self._row.origin}: {reason}", gateway=self._row.gateway)
+
+
+def _short(digest: bytes) -> str:
+    return digest.hex()[:16] + "…"

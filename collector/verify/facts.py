@@ -108,11 +108,10 @@ class Facts:
         query = "SELECT count(*) FROM heads WHERE origin = ? AND anchor = 1"
         return int(self._db.execute(query, (origin,)).fetchone()[0])
 
-    def finding(self, origin: str, at: int) -> tuple[int, str] | None:
-        """The statement and the reason of the finding about an entry."""
-        query = "SELECT idx, reason FROM findings WHERE origin = ? AND at = ?"
-        row: tuple[int, str] | None = self._db.execute(query, (origin, at)).fetchone()
-        return row
+    def findings_between(self, origin: str, first: int, end: int) -> dict[int, tuple[int, str]]:
+        """By entry of [first, end): the statement and the reason of the finding about it."""
+        query = "SELECT at, idx, reason FROM findings WHERE origin = ? AND at >= ? AND at < ?"
+        return {at: (idx, reason) for at, idx, reason in self._db.execute(query, (origin, first, end))}
 
     def findings(self, origin: str) -> Iterator[tuple[int, int]]:
         """(entry's index, statement) of every finding about an origin."""

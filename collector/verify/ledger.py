@@ -14,7 +14,7 @@ from collector.verify.tree import BATCH, Tree
 from vitaledger import statement, succession
 from vitaledger.checkpoint import Checkpoint, open_checkpoint, parse_unverified
 from vitaledger.errors import MalformedError, MisuseError, VerificationError
-from vitaledger.keys import parse_vkey, verifier_of
+from vitaledger.keys import Verifier, parse_vkey, verifier_of
 from vitaledger.merkle import leaf_hash
 from vitaledger.statement import Anchor, Custody, Enrolment, Finding, Loss, Revocation, Statement, Succession
 
@@ -98,6 +98,8 @@ class _Statements:
         self._stem = f"{succession.generation(self._origin)[0]}/"
         self._logs = {row.origin: row.log for row in reader.logs()}
         self._sizes: dict[tuple[str, bool], int] = {}
+        self._keys: dict[str, str] = {}  # by origin, once enrolled: never another
+        self._verifiers: dict[str, Verifier] = {}
 
     def take(self, index: int, leaf: bytes) -> None:
         """Read one statement; everything that is wrong with it is a failure that names it."""
@@ -174,14 +176,21 @@ class _Statements:
             self._report.fail("logs", f"the log of {origin} is missing: statement {enrolled.statement} enrols it")
 
     def _key(self, origin: str) -> str:
-        known = self._facts.enrolled(origin)
+        known = self._keys.get(origin)
         if known is None:
-            raise VerificationError(f"{origin} was not enrolled before")
-        return known.vkey
+            enrolled = self._facts.enrolled(origin)
+            if enrolled is None:
+                raise VerificationError(f"{origin} was not enrolled before")
+            known = self._keys[origin] = enrolled.vkey
+        return known
 
     def _anchor(self, index: int, said: Anchor) -> None:
-        origin = parse_unverified(said.checkpoint)[0].origin
-        head = open_checkpoint(said.checkpoint, [verifier_of(parse_vkey(self._key(origin)))]).checkpoint
+        origin = said.checkpoint.partition(b"\n")[0].decode("utf-8", "replace")  # whose it claims to be
+        verifier = self._verifiers.get(origin)
+        if verifier is None:
+            origin = parse_unverified(said.checkpoint)[0].origin
+            verifier = self._verifiers[origin] = verifier_of(parse_vkey(self._key(origin)))
+        head = open_checkpoint(said.checkpoint, [verifier]).checkpoint
         self._grows(index, origin, head.size, is_anchor=True)
         self._facts.add_head(origin, Head(head.size, is_anchor=True, root=head.root, statement=index))
         self._report.counts.anchors += 1

@@ -18,7 +18,7 @@ from collector.verify.report import Place, Report
 from collector.verify.tables import Tables
 from collector.verify.tree import BATCH, Tree
 from vitaledger.checkpoint import open_checkpoint
-from vitaledger.entry import parse_body, parse_leaf, verify_body
+from vitaledger.entry import Entry, parse_body, parse_leaf, verify_body
 from vitaledger.errors import MalformedError, MisuseError, VerificationError
 from vitaledger.events import Carried, Event, Heads
 from vitaledger.keys import parse_vkey, verifier_of
@@ -113,43 +113,51 @@ class LogCheck:
     def _segment(self, first: int, head: Head | None) -> None:
         """Entries from `first` to a signed root; `head` is None for those that no signed root covers yet."""
         end = head.size if head else self._row.stored
-        hashes = self._hashes(first, end)
+        hashes, rows = self._read(first, end)
         changed: dict[int, bytes] = {}
         if self._tree is not None:
-            changed = self._grow(first, hashes, head)
-        for start in range(first, end, BATCH):
+            changed = self._grow(self._tree, first, hashes, head)
+        for start in range(first, end, BATCH):  # none where an anchor and a custody are of one size
             stop = min(start + BATCH, end)
-            rows = {index: (leaf, body) for index, leaf, body in self._reader.entries(self._row.log, start, stop)}
+            stated = self._facts.findings_between(self._row.origin, start, stop)
+            here = self._rows(start, stop) if rows is None else rows
             for index in range(start, stop):
-                self._entry(index, rows.get(index), hashes[index - first], changed.get(index))
+                self._entry(index, here.get(index), hashes[index - first], changed.get(index), stated.get(index))
         if head is not None and head.is_anchor and self._tree is not None:
             self._good_anchor = head.size
 
-    def _hashes(self, first: int, end: int) -> list[bytes | None]:
-        """The leaves' hashes as they stand; None where a row is missing."""
+    def _read(self, first: int, end: int) -> tuple[list[bytes | None], dict[int, tuple[bytes, bytes]] | None]:
+        """The leaves' hashes as they stand, None where a row is missing; and the rows, where they are few."""
         hashes: list[bytes | None] = [None] * (end - first)
+        if end - first <= BATCH:
+            rows = self._rows(first, end)
+            for index, (leaf, _) in rows.items():
+                hashes[index - first] = leaf_hash(leaf)
+            return hashes, rows
         for start in range(first, end, BATCH):
             for index, leaf in self._reader.leaves(self._row.log, start, min(start + BATCH, end)):
                 hashes[index - first] = leaf_hash(leaf)
-        return hashes
+        return hashes, None
 
-    def _grow(self, first: int, hashes: Sequence[bytes | None], head: Head | None) -> dict[int, bytes]:
+    def _rows(self, first: int, end: int) -> dict[int, tuple[bytes, bytes]]:
+        return {index: (leaf, body) for index, leaf, body in self._reader.entries(self._row.log, first, end)}
+
+    def _grow(self, tree: Tree, first: int, hashes: Sequence[bytes | None], head: Head | None) -> dict[int, bytes]:
         """Extend the tree; answers the entries that were changed, with the hashes expected of them."""
-        tree = self._tree
-        if tree is None:
-            return {}
-
-        def gives_root(tried: Sequence[bytes]) -> bool:
-            grown = tree.builder.compact_range()
-            for each in tried:
-                grown.append(each)
-            return head is None or grown.root() == head.root
-
         whole = [each for each in hashes if each is not None]
-        if len(whole) == len(hashes) and gives_root(whole):
-            tree.extend(whole)
-            return {}
-        changed = find_changed(self._reader, self._row, first, hashes, gives_root)
+        if len(whole) == len(hashes):
+            if head is None:
+                tree.extend(whole)
+                return {}
+            if tree.extend_to(whole, head.root):
+                return {}
+        changed = find_changed(
+            self._reader,
+            self._row,
+            first,
+            hashes,
+            lambda tried: head is None or tree.root_with(tried) == head.root,
+        )
         if changed is None:
             self._unexplained(first, hashes, head, whole)
             self._tree = None  # no root behind here can be made
@@ -169,26 +177,31 @@ class LogCheck:
             reason = f"an entry of [{first}, {end}) is missing"
         else:
             reason = f"the entries [{first}, {end}) do not give the root {what} at size {head.size}"
-        grown = self._tree.builder.compact_range() if self._tree else None
-        for each in whole:
-            if grown is not None:
-                grown.append(each)
         index = found[0] if found else first
         self._report.fail(
             "entries",
             f"{reason}; suspect: {', '.join(map(str, found[:8])) or 'any of them'}",
             entry=self._place(index),
             expected=head.root if head else None,
-            found=grown.root() if grown and len(whole) == len(hashes) else None,
+            found=self._tree.root_with(whole) if self._tree and len(whole) == len(hashes) else None,
         )
 
     def _place(self, index: int, leaf: bytes | None = None) -> Place:
         chain, seq = self._chains.name_of(index, leaf)
         return Place(self._row.gateway, self._row.origin, index, chain, seq, self._good_anchor)
 
-    def _entry(self, index: int, row: tuple[bytes, bytes] | None, found: bytes | None, expected: bytes | None) -> None:
-        self._report.counts.entries += 1
-        if row is None or expected is not None:
+    def _entry(
+        self,
+        index: int,
+        row: tuple[bytes, bytes] | None,
+        found: bytes | None,
+        expected: bytes | None,
+        stated: tuple[int, str] | None,
+    ) -> None:
+        """One entry. `found` is its leaf's hash; `expected` another one where the leaf was changed."""
+        counts = self._report.counts
+        counts.entries += 1
+        if row is None or found is None or expected is not None:
             reason = "the entry is missing" if row is None else "the leaf was changed"
             place = self._place(index)
             self._report.fail("entries", reason, entry=place, expected=expected, found=found)
@@ -196,34 +209,40 @@ class LogCheck:
             return
         leaf, body = row
         reasons = []
+        entry: Entry | None = None
         try:
             opened = open_entry(leaf, body)
+            entry = opened.entry
             if opened.withheld:
                 reasons.append("a part of its body is missing")
-            self._report.counts.readings += opened.reading_count
-            self._report.counts.wave_samples += opened.sample_count
-            reasons += self._check_event(index, leaf, opened.event)
+            for series in opened.values.series if opened.values else ():
+                counts.readings += len(series.values)
+            for wave in opened.waves or ():
+                counts.wave_samples += len(wave.samples)
+            if opened.event is not None:
+                reasons += self._check_event(index, leaf, opened.event)
         except (MalformedError, VerificationError) as error:
+            entry = _readable(leaf)
             if wrong := wrong_body(leaf, body):
                 self._report.fail("entries", wrong, entry=self._place(index, leaf))
             else:
                 reasons.append(str(error))
-        if broken := self._chains.take(index, leaf, found or b""):
+        if entry is not None and (broken := self._chains.take(index, entry, found)):
             reasons.append(broken)
-        stated = self._facts.finding(self._row.origin, index)
-        if stated is not None and reasons and len(self._report.remarks) < _REMARKS:
-            self._report.remarks.append(f"finding, statement {stated[0]}: {self._place(index, leaf)}: {stated[1]}")
-        if reasons and stated is None:
-            self._report.fail(
-                "entries", f"{'; '.join(reasons)}, and no finding says so", entry=self._place(index, leaf)
-            )
-        elif stated is not None and not reasons and len(self._report.remarks) < _REMARKS:
-            # the ledger is signed, so the finding was made: by a version that could not read what this one can
-            self._report.remarks.append(
-                f"finding, statement {stated[0]}: {self._place(index, leaf)}: {stated[1]}; this version can read it"
-            )
+        if reasons or stated is not None:
+            self._judge(self._place(index, leaf), reasons, stated)
 
-    def _check_event(self, index: int, leaf: bytes, event: Event | None) -> list[str]:
+    def _judge(self, place: Place, reasons: Sequence[str], stated: tuple[int, str] | None) -> None:
+        """What is wrong with an entry, against the finding that the ledger states about it, or does not."""
+        report = self._report
+        if stated is None:
+            report.fail("entries", f"{'; '.join(reasons)}, and no finding says so", entry=place)
+        elif len(report.remarks) < _REMARKS:
+            # the ledger is signed, so a finding was made: if nothing is wrong, by a version that could not read it
+            known = "" if reasons else "; this version can read it"
+            report.remarks.append(f"finding, statement {stated[0]}: {place}: {stated[1]}{known}")
+
+    def _check_event(self, index: int, leaf: bytes, event: Event) -> list[str]:
         """The ledger head that an entry quotes, and the row that says what it carries; what is wrong with that."""
         if isinstance(event, Heads) and event.ledger is not None:
             self._quotes.check(self._place(index, leaf), event.ledger)
@@ -280,9 +299,8 @@ class LogCheck:
 
 def _wrong_link(heads: dict[str, tuple[int, bytes]], leaf: bytes) -> str | None:
     """Behind a hole no root is known yet, but entries quote one another."""
-    try:
-        entry = parse_leaf(leaf)
-    except MalformedError:
+    entry = _readable(leaf)
+    if entry is None:
         return None
     seq, last = heads.get(entry.chain, (-1, b""))
     heads[entry.chain] = (entry.seq, leaf_hash(leaf))
@@ -294,11 +312,17 @@ def _wrong_link(heads: dict[str, tuple[int, bytes]], leaf: bytes) -> str | None:
     )
 
 
+def _readable(leaf: bytes) -> Entry | None:
+    try:
+        return parse_leaf(leaf)
+    except MalformedError:
+        return None
+
+
 def wrong_body(leaf: bytes, body: bytes) -> str | None:
     """Why a body is not its leaf's; a leaf that cannot be read says nothing of it."""
-    try:
-        entry = parse_leaf(leaf)
-    except MalformedError:
+    entry = _readable(leaf)
+    if entry is None:
         return None
     try:
         verify_body(entry, parse_body(body))

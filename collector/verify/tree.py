@@ -16,14 +16,37 @@ class Tree:
     def __init__(self, reader: Reader, log: int, report: Report, name: str, gateway: str | None) -> None:
         self._reader, self._log, self._report = reader, log, report
         self._name, self._gateway = name, gateway
-        self._made = 0
+        self._root: bytes | None = None  # at the size of `builder`, where it was asked for
         self.builder = TileBuilder()
 
     def extend(self, hashes: Sequence[bytes]) -> None:
         """Append leaves whose hashes are known to be right; the tiles that they complete are checked."""
-        for tile in self.builder.extend(hashes):
-            self._made += 1
-            self._report.counts.tiles += 1
+        self._root = None
+        self._take(self.builder.extend(hashes))
+
+    def extend_to(self, hashes: Sequence[bytes], root: bytes) -> bool:
+        """Append leaves if they give this root, as `extend` does; else False, and nothing is changed."""
+        if not hashes:
+            self._root = self._root or self.builder.root()
+            return self._root == root
+        grown = self.builder.copy()
+        tiles = grown.extend(hashes)
+        if grown.root() != root:
+            return False
+        self.builder, self._root = grown, root
+        self._take(tiles)
+        return True
+
+    def root_with(self, hashes: Sequence[bytes]) -> bytes:
+        """The root that these leaves would give, appended; what is no hash gives one that nobody signed."""
+        grown = self.builder.compact_range()
+        for each in hashes:
+            grown.append(each)
+        return grown.root()
+
+    def _take(self, tiles: Sequence[FullTile]) -> None:
+        self._report.counts.tiles += len(tiles)
+        for tile in tiles:
             self._check(tile)
 
     def _check(self, tile: FullTile) -> None:

@@ -6,6 +6,7 @@ import sqlite3
 import pytest
 
 from collector.verify import UNDETECTABLE, verify_store
+from collector.verify.tree import BATCH
 from tests.fault.ward import DEVICES, Gateway, Ward, add_oddities, make_ward
 from vitaledger.errors import MalformedError, MisuseError
 
@@ -113,10 +114,77 @@ def test_whatever_was_derived_must_be_what_is_made_anew(after, sql, table):
     assert table in tables(report), report.failures
 
 
+@pytest.mark.parametrize("seq", [0, 63, 64, 200])
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "DELETE FROM positions WHERE chain = {chain} AND seq = {seq}",
+        "UPDATE positions SET idx = idx + 1 WHERE chain = {chain} AND seq = {seq}",
+        "UPDATE positions SET wall_ms = wall_ms - 1 WHERE chain = {chain} AND seq = {seq}",
+    ],
+)
+def test_each_position_is_looked_at(after, ward, sql, seq):
+    with sqlite3.connect(ward.path) as db:
+        ((chain,),) = db.execute("SELECT chain FROM chains WHERE log = 1 AND name = ?", DEVICES[0])
+    db.close()
+    report = after((sql.format(chain=chain, seq=seq),))
+    assert tables(report) == {"positions"}
+    assert f"{DEVICES[0][0]} entry {seq}: " in report.failures[0].reason
+
+
+def test_a_micro_chains_head_of_another_length_stops_nothing(after):
+    """It is one of the hashes that are tried where a leaf was changed."""
+    report = after(
+        ("UPDATE chains SET last = x'00' WHERE log = 1",),
+        ("UPDATE entries SET leaf = CAST(leaf || x'00' AS BLOB) WHERE id >> 40 = 1",),
+    )
+    assert report.first_entry.entry.gateway == "g1"
+    assert report.untouched == ["g2", "g3"]
+
+
 def test_a_cell_of_another_type_stops_nothing(after):
     report = after(("UPDATE entries SET leaf = 'text' WHERE id = (1 << 40) + 9",))
     assert (report.first_entry.entry.gateway, report.first_entry.entry.index) == ("g1", 9)
     assert report.untouched == ["g2", "g3"]
+
+
+@pytest.fixture(scope="module")
+def long_run(tmp_path_factory):
+    """A log with more entries under its one anchor than are held in memory at once."""
+    ward = Ward(tmp_path_factory.mktemp("long"))
+    gateway = Gateway("g1", 5)
+    ward.enroll(gateway)
+    for _ in range(BATCH + 300):
+        gateway.readings(DEVICES[0][0], 2)
+    ward.process([gateway.anchor(), *gateway.entries()])
+    ward.close()
+    return ward
+
+
+def test_a_long_run_under_one_anchor_holds(long_run):
+    report = verify_store(long_run.path, long_run.vkey)
+    assert report.failures == []
+    assert (report.counts.entries, report.counts.readings) == (BATCH + 300, 2 * (BATCH + 300))
+
+
+@pytest.mark.parametrize("index", [BATCH - 1, BATCH + 299])
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE entries SET leaf = CAST(leaf || x'00' AS BLOB) WHERE id = {row}",
+        "UPDATE entries SET body = CAST(body || x'00' AS BLOB) WHERE id = {row}",
+        "DELETE FROM entries WHERE id = {row}",
+    ],
+)
+def test_of_a_long_run_the_changed_entry_alone_is_named(long_run, tmp_path, sql, index):
+    path = tmp_path / "changed.sqlite"
+    shutil.copyfile(long_run.path, path)
+    with sqlite3.connect(path) as db:
+        db.execute(sql.format(row=(1 << 40) + index))
+    db.close()
+    report = verify_store(path, long_run.vkey)
+    assert {failure.entry.index for failure in report.failures if failure.entry} == {index}
+    assert tables(report) == {"entries"}
 
 
 def test_the_pinned_key_is_not_the_stores_to_choose(ward, tmp_path):
