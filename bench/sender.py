@@ -35,6 +35,7 @@ class Sender:
     """Use as a context manager: connected and subscribed inside. All but `begin` happens in paho's thread."""
 
     def __init__(self, port: int, gateways: Sequence[str]) -> None:
+        self._subscribed = threading.Event()
         self._gateways = {name: _Gateway() for name in gateways}
         self._client = paho.Client(
             CallbackAPIVersion.VERSION2, "bench", clean_session=True, protocol=MQTTProtocolVersion.MQTTv311
@@ -42,7 +43,6 @@ class Sender:
         self._client.max_inflight_messages_set(1024)
         self._client.on_message = self._on_message
         self._client.on_subscribe = lambda *_: self._subscribed.set()
-        self._subscribed = threading.Event()
         self._port = port
         self._changed = threading.Condition()  # an RLock: guards `due`, `seconds` and `late`
         self.seconds: list[float] = []  # from when an anchor was due to its receipt, of every round so far
@@ -89,7 +89,7 @@ class Sender:
     def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
         try:
             name, leaf = parse_topic(message.topic)
-            self._take(name, self._gateways[name], leaf, message.payload)
+            self._take(name, self._gateways[name], leaf, bytes(message.payload))
         except Exception as error:  # noqa: BLE001  an exception here would end paho's thread in silence
             self._fail(f"{message.topic}: {error!r}")
 
