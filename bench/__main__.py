@@ -8,7 +8,7 @@ import sqlite3
 import sys
 from pathlib import Path
 
-from bench import audit, bytes as sizes, evidence, live, outage, receipt, sealing, soak
+from bench import audit, bytes as sizes, evidence, live, many, merging, outage, receipt, sealing, soak
 from bench.figure import RUNS, Effort, Figure, Measure, told
 
 MEASURES: dict[str, Measure] = {
@@ -18,6 +18,8 @@ MEASURES: dict[str, Measure] = {
     "bytes": sizes.measure,
     "evidence": evidence.measure,
     "audit": audit.measure,
+    "merging": merging.measure,
+    "many": many.measure,
 }
 
 

@@ -6,20 +6,22 @@ takes a run of entries of one tile with its subtree consistency proof to any che
     bytes that do not match that checkpoint, a body that is not what its leaf commits to    refused (422)
     bytes that match                                                                        stored, whatever they are
 
-`advance` moves `stored`, the end of the unbroken prefix, over what has come: it reads the rows back, extends the tree,
-follows the micro-chains and makes a finding, once, of each entry that cannot be read, lacks parts or breaks its chain.
-Nothing behind such an entry waits. `custody` then states size and root of the prefix.
+Each row is read back and compared before the COMMIT. `advance` moves `stored`, the end of the unbroken prefix, over
+what has come: it extends the tree, follows the micro-chains and makes a finding, once, of each entry that cannot be
+read, lacks parts or breaks its chain. Nothing behind such an entry waits. An entry is opened once, when it comes, and
+again only where it had to wait for a hole to close. `custody` then states size and root of the prefix.
 
 All of it runs inside the caller's transaction; when that fails, the mirror is thrown away and loaded again.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from collector.ledger import Ledger
 from collector.ranges import Ranges
 from collector.reader import MAX_LOG, LogRow
 from collector.seam import MirrorStore
-from collector.strands import Strands
+from collector.strands import Seen, Strands, look
 from vitaledger import fork, messages, statement, witness
 from vitaledger.checkpoint import parse_unverified
 from vitaledger.entry import parse_body, parse_leaf, verify_body
@@ -61,6 +63,9 @@ class Mirror:
         self._roots: dict[int, bytes] = {}
         self._builder = TileBuilder.restore(row.stored, store.tile_reader(row.log, row.stored).tile)
         self._strands = Strands(store, row.log, row.origin)
+        self._seen: dict[
+            int, Seen
+        ] = {}  # entries of this transaction, read back as they came, that `advance` moves over
         self.row = row
         self.ranges = Ranges(row.stored, store.ranges(row.log))
 
@@ -130,7 +135,8 @@ class Mirror:
         Raises:
             VerificationError: what was stored cannot be read back as it came.
         """
-        if refused := self._refuse(message):
+        hashes = [leaf_hash(sealed.leaf) for sealed in message.entries]
+        if refused := self._refuse(message, hashes):
             return refused
         first, end = message.first, message.first + len(message.entries)
         rows = [
@@ -138,8 +144,10 @@ class Mirror:
             for index, sealed in enumerate(message.entries, first)
             if not self.ranges.holds(index, index + 1)
         ]
+        seen = {}
         for index, leaf, body in rows:
-            if wrong := _wrong_body(leaf, body):
+            found = seen[index] = look(leaf, body, hashes[index - first])
+            if found.wrong and (wrong := _wrong_body(leaf, body)):
                 return Taken(REFUSED, plain(f"entry {index}: {wrong}"))
         if rows:
             self._store.add_entries(self.row.log, rows)
@@ -148,9 +156,11 @@ class Mirror:
                 raise VerificationError(f"{self.row.origin}: entries [{first}, {end}) cannot be read back as they came")
             self.ranges.add(first, end)
             self._store.set_ranges(self.row.log, self.ranges.beyond)
+            if end <= self.ranges.prefix and len(self._seen) < MAX_ADVANCE:
+                self._seen |= seen
         return Taken(OK, new=len(rows), duplicates=end - first - len(rows))
 
-    def _refuse(self, message: Entries) -> Taken | None:
+    def _refuse(self, message: Entries, hashes: list[bytes]) -> Taken | None:
         first, end = message.first, message.first + len(message.entries)
         start, tree_root = first - first % TILE, self._root_at(message.size)
         if end > MAX_LOG:
@@ -160,9 +170,8 @@ class Mirror:
         if not self.ranges.holds(start, first):
             return Taken(CONFLICT, f"entry {first}: expected a tile's boundary or the end of a stored range")
         leaves = [leaf_hash(leaf) for _, leaf in self._store.leaves(self.row.log, start, first)]
-        leaves += [leaf_hash(sealed.leaf) for sealed in message.entries]
         try:
-            verify_subtree_consistency(start, end, root(leaves), message.size, tree_root, message.proof)
+            verify_subtree_consistency(start, end, root(leaves + hashes), message.size, tree_root, message.proof)
         except VerificationError as error:
             return Taken(REFUSED, plain(str(error)))
         if not self.ranges.can_add(first, end):
@@ -179,11 +188,11 @@ class Mirror:
         if first == end:
             return False
         hashes: list[bytes] = []
-        for index, leaf, body in self._store.entries(self.row.log, first, end):
+        for index, seen in self._read(first, end):
             if index != first + len(hashes):
                 break
-            hashes.append(leaf_hash(leaf))
-            if reason := self._strands.examine(index, leaf, body, hashes[-1]):
+            hashes.append(seen.hash)
+            if reason := self._strands.follow(index, seen):
                 found = self._ledger.append(Finding(now_ms, self.row.origin, index, plain(reason)))
                 self._store.add_finding(self.row.log, index, found)
         if len(hashes) != end - first:
@@ -194,6 +203,15 @@ class Mirror:
         self.ranges.advance(end)
         self._store.set_ranges(self.row.log, self.ranges.beyond)
         return end < self.ranges.prefix
+
+    def _read(self, first: int, end: int) -> Iterator[tuple[int, Seen]]:
+        """The entries [first, end) that are here: from memory what was read back just now, from the store the rest."""
+        seen, self._seen = self._seen, {}
+        while first in seen and first < end:
+            yield first, seen[first]
+            first += 1
+        for index, leaf, body in self._store.entries(self.row.log, first, end):
+            yield index, seen.get(index) or look(leaf, body, leaf_hash(leaf))
 
     def custody(self, now_ms: int) -> int:
         """State that [0, stored) is in custody; the statement's index.

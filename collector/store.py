@@ -73,7 +73,7 @@ class Store(Reader):
         """Open the store's file for writing; MisuseError where there is none or it is of a newer version."""
         if not path.is_file():
             raise MisuseError(f"no store at {path}: `vitaledger-collector init` makes one")
-        store = cls(_connect(path))
+        store = cls(connect(path))
         store._migrate()
         return store
 
@@ -91,7 +91,7 @@ class Store(Reader):
         """Make a new store whose ledger has this (empty) head; MisuseError where the file is there already."""
         if path.exists():
             raise MisuseError(f"{path} is there already: nothing was changed")
-        connection = _connect(path)
+        connection = connect(path)
         schema = files("collector").joinpath("schema.sql").read_text("utf-8")
         connection.executescript(f"BEGIN IMMEDIATE;\n{schema}")
         facts = {"schema": str(SCHEMA_VERSION), "provider": provider, "vkey": vkey}
@@ -308,7 +308,8 @@ def _schema_of(version: int) -> list[str]:
     return [each for each in "\n".join(lines).split(";") if each.strip()]
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def connect(path: Path) -> sqlite3.Connection:
+    """The file as the store opens it: WAL, each commit durable."""
     # check_same_thread: the service opens the store in one thread and hands it to the ingest thread
     connection = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA journal_mode = WAL")

@@ -5,7 +5,7 @@ ends there. The strand goes on behind a break where the entry's number is not be
 is one finding; an entry with an old number leaves the head as it was. Positions are recorded where the number is free.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass
 
 from collector.reader import CarriedRow, ChainRow
 from collector.seam import MirrorStore
@@ -20,6 +20,41 @@ from vitaledger.succession import generation
 _MAX_CACHED = 1024
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What following needs of an entry that was read: None for what cannot be read, and all that is wrong with it."""
+
+    hash: bytes
+    entry: Entry | None
+    carried: Carried | None
+    wrong: tuple[str, ...]
+
+
+def look(leaf: bytes, body: bytes, leaf_hash: bytes) -> Seen:
+    """Read an entry to its last field."""
+    try:
+        opened = open_entry(leaf, body)
+    except (MalformedError, VerificationError) as error:
+        try:
+            return Seen(leaf_hash, parse_leaf(leaf), None, (str(error),))
+        except MalformedError:
+            return Seen(leaf_hash, None, None, (str(error),))
+    carried = opened.event if isinstance(opened.event, Carried) else None
+    if not opened.withheld:
+        return Seen(leaf_hash, opened.entry, carried, ())
+    missing = "withheld: " + ", ".join(f"part {part_name(part)}" for part in opened.withheld)
+    return Seen(leaf_hash, opened.entry, carried, (missing,))
+
+
+@dataclass(slots=True)
+class _Strand:
+    """A micro-chain as it is being followed; `number` is its own in the store."""
+
+    number: int
+    head: chain.ChainHead
+    broken: int | None
+
+
 class Strands:
     """The heads of a log's micro-chains; written by `save`."""
 
@@ -27,69 +62,67 @@ class Strands:
         self._store = store
         self._log = log
         self._origin = origin
-        self._heads: dict[str, ChainRow] = {}
+        self._strands: dict[str, _Strand] = {}
         self._changed: set[str] = set()
         self._positions: list[tuple[int, int, int, int]] = []
         self._carried: list[CarriedRow] = []
 
     def examine(self, index: int, leaf: bytes, body: bytes, leaf_hash: bytes) -> str | None:
         """Read the next entry of the log and follow its micro-chain; what is wrong with it, or None."""
-        reasons = []
-        try:
-            opened = open_entry(leaf, body)
-            entry = opened.entry
-            if isinstance(opened.event, Carried):
-                inner = carried_entry(self._log, self._origin, index, opened.event)
-                if isinstance(inner, CarriedRow):
-                    self._carried.append(inner)
-                else:
-                    reasons.append(inner)
-            if opened.withheld:
-                reasons.append("withheld: " + ", ".join(f"part {part_name(part)}" for part in opened.withheld))
-        except (MalformedError, VerificationError) as error:
-            reasons.append(str(error))
-            try:
-                entry = parse_leaf(leaf)
-            except MalformedError:
-                return reasons[0]
-        if broken := self._follow(index, entry, leaf_hash):
+        return self.follow(index, look(leaf, body, leaf_hash))
+
+    def follow(self, index: int, seen: Seen) -> str | None:
+        """Follow the micro-chain of the next entry of the log, which was read; what is wrong with it, or None."""
+        if seen.entry is None:
+            return seen.wrong[0]
+        reasons = list(seen.wrong)
+        if seen.carried is not None:
+            inner = carried_entry(self._log, self._origin, index, seen.carried)
+            if isinstance(inner, CarriedRow):
+                self._carried.append(inner)
+            else:
+                reasons.insert(0, inner)
+        if broken := self._link(index, seen.entry, seen.hash):
             reasons.append(broken)
         return "; ".join(reasons) or None
 
     def save(self) -> None:
         """Write the heads that moved and the positions found since the last time."""
         for name in self._changed:
-            self._store.put_chain(self._heads[name])
+            strand = self._strands[name]
+            head = strand.head
+            self._store.put_chain(ChainRow(strand.number, self._log, name, head.next_seq, head.last, strand.broken))
         self._store.add_positions(self._positions)
         self._store.add_carried(self._carried)
         self._changed.clear()
         self._positions.clear()
         self._carried.clear()
-        if len(self._heads) > _MAX_CACHED:
-            self._heads.clear()
+        if len(self._strands) > _MAX_CACHED:
+            self._strands.clear()
 
-    def _follow(self, index: int, entry: Entry, leaf_hash: bytes) -> str | None:
-        row, broken = self._head(entry.chain), None
+    def _link(self, index: int, entry: Entry, leaf_hash: bytes) -> str | None:
+        strand, broken = self._strands.get(entry.chain) or self._load(entry.chain), None
         try:
-            head = chain.follow(chain.ChainHead(row.name, row.next_seq, row.last), entry, leaf_hash)
-            row = replace(row, next_seq=min(head.next_seq, INT_MAX), last=head.last)
+            strand.head = chain.follow(strand.head, entry, leaf_hash)
         except VerificationError as error:
             broken = str(error)
-            row = replace(row, broken=index if row.broken is None else row.broken)
-            if entry.seq >= row.next_seq:
-                row = replace(row, next_seq=min(entry.seq + 1, INT_MAX), last=leaf_hash)
-        self._heads[entry.chain] = row
+            strand.broken = index if strand.broken is None else strand.broken
+            if entry.seq >= strand.head.next_seq:
+                strand.head = chain.ChainHead(entry.chain, entry.seq + 1, leaf_hash)
+        if strand.head.next_seq > INT_MAX:
+            strand.head = chain.ChainHead(entry.chain, INT_MAX, strand.head.last)
         self._changed.add(entry.chain)
-        self._positions.append((row.chain, entry.seq, index, entry.clock.wall_ms))
+        self._positions.append((strand.number, entry.seq, index, entry.clock.wall_ms))
         return broken
 
-    def _head(self, name: str) -> ChainRow:
-        row = self._heads.get(name) or self._store.chain_of(self._log, name)
+    def _load(self, name: str) -> _Strand:
+        row = self._store.chain_of(self._log, name)
         if row is None:
             begin = chain.start(self._origin, name)
             row = self._store.put_chain(ChainRow(0, self._log, name, begin.next_seq, begin.last, None))
-        self._heads[name] = row
-        return row
+        strand = _Strand(row.chain, chain.ChainHead(row.name, row.next_seq, row.last), row.broken)
+        self._strands[name] = strand
+        return strand
 
 
 def carried_entry(log: int, origin: str, index: int, event: Carried) -> CarriedRow | str:

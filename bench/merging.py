@@ -1,0 +1,152 @@
+"""Merging at the collector: prepared entries of eight gateways, through a broker, until the receipt for the last.
+
+Three ways for the same bytes, in turn: *through MQTT* (a broker, a collector's process, everything that it does);
+*ingest alone* (the collector's ledger step in this process: the same batches, no broker, no network); *plain* (SHA-256
+of each leaf and body, cbor2 on each message, leaf, body and content, and SQLite with the same settings and the same
+transactions). Readings an entry: 20, values only.
+"""
+
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import cbor2
+
+from bench.collecting import collecting, enrolled
+from bench.figure import Effort, Figure, Goal, of_runs
+from bench.fleet import Log, Round, one_signal
+from bench.scratch import scratch
+from bench.sealing import READINGS, one_core
+from bench.sender import Sender
+from bench.soak import cpu_s
+from collector.enrolment import open_ledger
+from collector.inbox import SHARE, Message
+from collector.ingest import Step
+from collector.store import connect, entry_id
+from vitaledger.merkle import TILE_WIDTH
+
+GATEWAYS = 8
+ENTRIES = 4096  # of each gateway
+_LIMIT_S = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Load:
+    """What all gateways send, in the order in which one process would take it."""
+
+    logs: tuple[Log, ...]
+    rounds: tuple[Round, ...]
+    entries: int
+
+    def batches(self) -> list[list[Message]]:
+        """The messages as the inbox hands them out when all gateways keep it full: 16 of each in a batch."""
+        anchors = [
+            Message(log.gateway, "up/checkpoint", due.request) for log, due in zip(self.logs, self.rounds, strict=True)
+        ]
+        most = max(len(due.messages) for due in self.rounds)
+        return [anchors, *(self._window(at) for at in range(0, most, SHARE))]
+
+    def _window(self, at: int) -> list[Message]:
+        return [
+            Message(log.gateway, "up/entries", payload)
+            for log, due in zip(self.logs, self.rounds, strict=True)
+            for _, payload in due.messages[at : at + SHARE]
+        ]
+
+
+def _load(entries: int) -> _Load:
+    contents = one_signal(entries)
+    logs = tuple(Log(f"bench-{n}") for n in range(GATEWAYS))
+    return _Load(logs, tuple(log.grow(contents, 0) for log in logs), entries * GATEWAYS)
+
+
+def measure(effort: Effort) -> Iterator[Figure]:
+    """Rates of the three ways, and their ratios."""
+    load = _load(max(effort.of(ENTRIES), TILE_WIDTH))
+    through, cpu, alone, plain, broker = [], [], [], [], ""
+    for _ in range(effort.runs):
+        seconds, cpu_seconds, broker = _through(load)
+        through.append(load.entries * READINGS / seconds)
+        cpu.append(cpu_seconds / (load.entries * READINGS) * 1e6)
+        with one_core():
+            alone.append(load.entries * READINGS / _alone(load))
+            plain.append(load.entries * READINGS / _plain(load))
+    batches = load.batches()[1:]
+    a_message = load.entries / sum(len(due.messages) for due in load.rounds)
+    at = (
+        f"{READINGS} readings an entry, {a_message:.0f} entries a message, {load.entries / len(batches):,.0f} entries a"
+        f" commit where ingest is alone, {GATEWAYS} gateways, {broker}"
+    )
+    yield of_runs("through MQTT, committed and receipted", through, "readings/s", Goal(200_000), at)
+    yield of_runs("ingest alone", alone, "readings/s", None, at)
+    yield of_runs("SHA-256, CBOR and SQLite alone", plain, "readings/s", None, at)
+    ratios = [one / other for one, other in zip(through, plain, strict=True)]
+    yield of_runs("through MQTT over these alone", ratios, "", Goal(0.5), at)
+    ratios = [one / other for one, other in zip(alone, plain, strict=True)]
+    yield of_runs("ingest alone over these alone", ratios, "", None, at)
+    yield of_runs("CPU of the collector's process", cpu, "s per million", None, at)
+
+
+def _through(load: _Load) -> tuple[float, float, str]:
+    """(seconds, CPU seconds of the collector, which broker)."""
+    names = [log.gateway for log in load.logs]
+    with collecting(log.vkey for log in load.logs) as running, Sender(running.broker_port, names) as sender:
+        used, began = cpu_s(running.pid), time.perf_counter()
+        for log, due in zip(load.logs, load.rounds, strict=True):
+            sender.begin(log.gateway, due)
+        sender.await_receipts(len(names), _LIMIT_S)
+        return time.perf_counter() - began, cpu_s(running.pid) - used, running.broker
+
+
+def _alone(load: _Load) -> float:
+    """Seconds of the collector's steps."""
+    with tempfile.TemporaryDirectory(prefix="vitaledger-bench-", dir=scratch()) as name:
+        store, signer = open_ledger(enrolled(Path(name) / "collector", [log.vkey for log in load.logs]))
+        with closing(store):
+            step = Step(store, signer)
+            batches = load.batches()
+            began = time.perf_counter()
+            for batch in batches:
+                step.process(batch, 1_700_000_000_000)
+                while step.more:
+                    step.process([], 1_700_000_000_000)
+            seconds = time.perf_counter() - began
+            stored = sum(row.stored for row in store.logs())
+    if stored != load.entries:
+        raise AssertionError(f"{stored} of {load.entries} entries are stored")
+    return seconds
+
+
+def _plain(load: _Load) -> float:
+    """Seconds of hashing, decoding and storing the same bytes."""
+    numbers = {log.gateway: n for n, log in enumerate(load.logs, 1)}
+    batches = load.batches()[1:]
+    with (
+        tempfile.TemporaryDirectory(prefix="vitaledger-bench-", dir=scratch()) as name,
+        closing(connect(Path(name) / "plain.sqlite")) as db,
+    ):
+        db.execute("CREATE TABLE entries (id INTEGER PRIMARY KEY, leaf BLOB NOT NULL, body BLOB NOT NULL)")
+        began = time.perf_counter()
+        for batch in batches:
+            db.execute("BEGIN IMMEDIATE")
+            for message in batch:
+                db.executemany("INSERT INTO entries VALUES (?, ?, ?)", _rows(numbers[message.gateway], message))
+            db.execute("COMMIT")
+        return time.perf_counter() - began
+
+
+def _rows(log: int, message: Message) -> Sequence[tuple[int, bytes, bytes]]:
+    _, _, _, first, entries, _ = cbor2.loads(message.payload)
+    rows = []
+    for index, (leaf, body) in enumerate(entries, first):
+        sha256(leaf).digest()
+        sha256(body).digest()
+        cbor2.loads(leaf)
+        for _, _, content in cbor2.loads(body):
+            cbor2.loads(content)
+        rows.append((entry_id(log, index), leaf, body))
+    return rows
