@@ -8,11 +8,12 @@ import sqlite3
 import sys
 from pathlib import Path
 
-from bench import outage, sealing, soak
+from bench import outage, proofs, sealing, soak
 from bench.figure import RUNS, Effort, Figure, Measure, told
 
 MEASURES: dict[str, Measure] = {
     "sealing": sealing.measure,
+    "proofs": proofs.measure,
 }
 
 

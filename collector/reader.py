@@ -13,9 +13,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from vitaledger import merkle
+from collector.tiles import Edges, LogTiles
 from vitaledger.errors import MisuseError, VerificationError
-from vitaledger.merkle import HASH_SIZE, TILE_WIDTH, TileReader, leaf_hash
+from vitaledger.merkle import TileReader
 
 SCHEMA_VERSION = 4
 FILE_NAME = "collector.sqlite"
@@ -153,6 +153,7 @@ class Reader:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
+        self._edges = Edges(self)
         version = self.meta("schema")
         if version is None or int(version) > SCHEMA_VERSION:
             found = version.decode() if version else "none"
@@ -289,7 +290,7 @@ class Reader:
 
     def tile_reader(self, log: int, size: int) -> TileReader:
         """The hashes of the tree of the first `size` leaves, for `vitaledger.merkle`'s proofs and roots."""
-        return _Tiles(self, log, size)
+        return LogTiles(self._edges, log, size)
 
     # -- the ledger ---------------------------------------------------------------------------------------------------
 
@@ -436,39 +437,3 @@ class Reader:
         """The newest refusals, newest first."""
         query = "SELECT at_ms, gateway, topic, status, reason, message FROM refusals ORDER BY id DESC LIMIT ?"
         return [Refusal(*row) for row in self._db.execute(query, (most,))]
-
-
-class _Tiles:
-    """A TileReader: full tiles from their rows, the right edge from leaves and the tiles below it."""
-
-    __slots__ = ("_log", "_reader", "_size")
-
-    def __init__(self, reader: Reader, log: int, size: int) -> None:
-        self._reader, self._log, self._size = reader, log, size
-
-    def tile(self, level: int, n: int, width: int) -> bytes:
-        """See TileReader. VerificationError where the store lacks what it says that it has."""
-        hashes = (self._size >> (merkle.TILE_HEIGHT * level)) - n * TILE_WIDTH
-        if not (n >= 0 and 1 <= width <= min(TILE_WIDTH, hashes)):
-            raise MisuseError(f"tile {level}/{n} of width {width} is not in a tree of size {self._size}")
-        if hashes >= TILE_WIDTH:
-            return self._full(level, n)[: width * HASH_SIZE]
-        first = n * TILE_WIDTH
-        if level:
-            below = (self._full(level - 1, child) for child in range(first, first + width))
-            return b"".join(merkle.root(_split(tile)) for tile in below)
-        leaves = self._reader.leaves(self._log, first, first + width)
-        if len(leaves) != width:
-            raise VerificationError(f"log {self._log}: a leaf of [{first}, {first + width}) is missing in the store")
-        return b"".join(leaf_hash(leaf) for _, leaf in leaves)
-
-    def _full(self, level: int, n: int) -> bytes:
-        tile = self._reader.tile(self._log, level, n)
-        if tile is None or len(tile) != TILE_WIDTH * HASH_SIZE:
-            found = "no tile" if tile is None else f"{len(tile)} bytes"
-            raise VerificationError(f"log {self._log}: tile {level}/{n}: expected 8192 bytes, found {found}")
-        return tile
-
-
-def _split(row: bytes) -> list[bytes]:
-    return [row[at : at + HASH_SIZE] for at in range(0, len(row), HASH_SIZE)]
