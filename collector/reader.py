@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from collector.tiles import Edges, LogTiles
+from vitaledger.compiled import compile_make
 from vitaledger.errors import MisuseError, VerificationError
 from vitaledger.merkle import TileReader
 
@@ -59,6 +60,17 @@ class Position:
     seq: int
     idx: int
     wall_ms: int
+
+
+_position = compile_make(Position)
+
+
+class Sealed(NamedTuple):
+    """An entry with what is stored of it, of whatever type that is; None where there is no row."""
+
+    place: Position
+    leaf: bytes | None
+    body: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,17 +376,17 @@ class Reader:
         )
         return [Position(*row) for row in self._db.execute(query, (chain, from_ms, to_ms, *without))]
 
-    def sealed(
-        self, row: ChainRow, first_seq: int, last_seq: int
-    ) -> Iterator[tuple[Position, bytes | None, bytes | None]]:
-        """The entries first_seq … last_seq of a micro-chain with leaf and body, by seq; None where there is no row."""
+    def sealed(self, row: ChainRow, first_seq: int, last_seq: int) -> list[Sealed]:
+        """The entries first_seq … last_seq of a micro-chain with leaf and body, by seq."""
         query = (
-            "SELECT seq, idx, wall_ms, leaf, body FROM positions LEFT JOIN entries ON id = ? + idx"
+            "SELECT seq, idx, wall_ms, leaf, body FROM positions"
+            " LEFT JOIN entries ON id = ? + idx AND idx BETWEEN 0 AND ?"  # what says otherwise is of another log
             " WHERE chain = ? AND seq BETWEEN ? AND ? ORDER BY seq"
         )
-        base = entry_id(row.log, 0)
-        for seq, idx, wall_ms, leaf, body in self._db.execute(query, (base, row.chain, first_seq, last_seq)):
-            yield Position(seq, idx, wall_ms), leaf, body
+        given = entry_id(row.log, 0), MAX_LOG - 1, row.chain, first_seq, last_seq
+        return [
+            Sealed(_position(seq, idx, at), leaf, body) for seq, idx, at, leaf, body in self._db.execute(query, given)
+        ]
 
     def last_position(self, chain: int, seq: int) -> Position | None:
         """Where the newest entry of a micro-chain stands whose number is at most `seq`."""
@@ -382,10 +394,10 @@ class Reader:
         row = self._db.execute(query, (chain, seq)).fetchone()
         return None if row is None else Position(*row)
 
-    def has_finding(self, log: int, first: int, last: int) -> bool:
-        """Whether a finding speaks of an entry of [first, last] of a log."""
-        query = "SELECT 1 FROM findings WHERE log = ? AND idx BETWEEN ? AND ? LIMIT 1"
-        return self._db.execute(query, (log, first, last)).fetchone() is not None
+    def findings_between(self, log: int, first: int, last: int) -> dict[int, int]:
+        """The statements of the findings about entries first … last of a log, by index."""
+        query = "SELECT idx, statement FROM findings WHERE log = ? AND idx BETWEEN ? AND ?"
+        return dict(self._db.execute(query, (log, first, last)).fetchall())
 
     # -- copies and rollbacks -----------------------------------------------------------------------------------------
 
