@@ -8,7 +8,7 @@ import sqlite3
 import sys
 from pathlib import Path
 
-from bench import audit, bytes as sizes, evidence, live, many, merging, outage, receipt, sealing, soak
+from bench import audit, bytes as sizes, evidence, history, live, many, merging, outage, proofs, receipt, sealing, soak
 from bench.figure import RUNS, Effort, Figure, Measure, told
 
 MEASURES: dict[str, Measure] = {
@@ -20,6 +20,8 @@ MEASURES: dict[str, Measure] = {
     "audit": audit.measure,
     "merging": merging.measure,
     "many": many.measure,
+    "proofs": proofs.measure,
+    "history": history.measure,
 }
 
 

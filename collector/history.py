@@ -9,11 +9,12 @@ proven. Where a gateway's clock ran back, that index names the entries that bise
 interval does not grow with the age of the log.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from collector.reader import ChainRow, LogRow, Position, Reader
+from collector.reader import ChainRow, LogRow, Position, Reader, Sealed
 from collector.verified import Look, State, Verdict, VerifiedLog, VerifiedStore
+from vitaledger.compiled import compile_make
 from vitaledger.entry import GATEWAY_CHAIN, genesis, parse_leaf
 from vitaledger.errors import MalformedError, MisuseError
 from vitaledger.events import Identity
@@ -75,6 +76,8 @@ class Seen:
         """Its content, None wherever that must not be shown."""
         return self.look.opened if self.verdict.state is not State.FAILED else None
 
+
+make_seen = compile_make(Seen)
 
 # -- devices ----------------------------------------------------------------------------------------------------------
 
@@ -183,19 +186,33 @@ def run(log: VerifiedLog, chain: ChainRow, first: int, last: int) -> Iterator[Se
     before = hash_before(log, chain, first)
     seq = first
     while seq <= last:
-        places = log.reader.positions(chain.chain, seq, min(seq + _BATCH - 1, last))
-        for place in places:
-            if place.seq > seq:
-                yield _missing(log, chain, seq, place.seq - 1)
-                before = None
-            seen = _see(log, chain, place, before)
-            before, seq = seen.look.hash, place.seq + 1
+        rows = log.reader.sealed(chain, seq, min(seq + _BATCH - 1, last))
+        for seen in follow(log, chain, rows, seq, before):
+            before = seen.look.hash
             yield seen
-        if not places:  # one row for a hole, however wide: its width is what a gateway, or a thief, wrote
+        if rows:
+            seq = rows[-1].place.seq + 1
+        else:  # one row for a hole, however wide: its width is what a gateway, or a thief, wrote
             following = next_place(log.reader, chain.chain, seq, last)
             end = last if following is None else following.seq - 1
             yield _missing(log, chain, seq, end)
             before, seq = None, end + 1
+
+
+def follow(log: VerifiedLog, chain: ChainRow, rows: Sequence[Sealed], seq: int, before: bytes | None) -> Iterator[Seen]:
+    """Entries from `seq` on whose rows were read, each verified and linked; the first one to what `before` is.
+
+    Where numbers are missing between them, that is told in their place.
+    """
+    indices = [row.place.idx for row in rows]
+    findings = log.reader.findings_between(log.row.log, min(indices), max(indices)) if rows else {}
+    for place, leaf, body in rows:
+        if place.seq > seq:
+            yield _missing(log, chain, seq, place.seq - 1)
+            before = None
+        seen = _see(log, chain, place, log.look_at(place.idx, leaf, body, findings.get(place.idx)), before)
+        before, seq = seen.look.hash, place.seq + 1
+        yield seen
 
 
 def next_place(reader: Reader, chain: int, seq: int, last: int) -> Position | None:
@@ -214,9 +231,8 @@ def _missing(log: VerifiedLog, chain: ChainRow, first: int, last: int) -> Seen:
     return Seen(log.row, chain.name, first, 0, Look(-1, Verdict(State.FAILED, reason)))
 
 
-def _see(log: VerifiedLog, chain: ChainRow, place: Position, before: bytes | None) -> Seen:
+def _see(log: VerifiedLog, chain: ChainRow, place: Position, look: Look, before: bytes | None) -> Seen:
     seq = place.seq
-    look = log.look(place.idx)
     entry = look.entry
     if entry is None:
         return Seen(log.row, chain.name, seq, place.wall_ms * 1000, look)
@@ -229,7 +245,7 @@ def _see(log: VerifiedLog, chain: ChainRow, place: Position, before: bytes | Non
         wrong = f"{chain.name} entry {seq}: prev: expected {before.hex()[:16]}…, found {entry.prev.hex()[:16]}…"
     if wrong and look.verdict.state is not State.FAILED:
         look = Look(look.index, Verdict(State.FAILED, wrong), look.hash)
-    return Seen(log.row, chain.name, seq, at_us, look)
+    return make_seen(log.row, chain.name, seq, at_us, look, None)
 
 
 def hash_before(log: VerifiedLog, chain: ChainRow, seq: int) -> bytes | None:

@@ -11,11 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
-from vitaledger import merkle
+from collector.tiles import Edges, LogTiles
+from vitaledger.compiled import compile_make
 from vitaledger.errors import MisuseError, VerificationError
-from vitaledger.merkle import HASH_SIZE, TILE_WIDTH, TileReader, leaf_hash
+from vitaledger.merkle import TileReader
 
 SCHEMA_VERSION = 4
 FILE_NAME = "collector.sqlite"
@@ -59,6 +60,17 @@ class Position:
     seq: int
     idx: int
     wall_ms: int
+
+
+_position = compile_make(Position)
+
+
+class Sealed(NamedTuple):
+    """An entry with what is stored of it, of whatever type that is; None where there is no row."""
+
+    place: Position
+    leaf: bytes | None
+    body: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +165,7 @@ class Reader:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
+        self._edges = Edges(self)
         version = self.meta("schema")
         if version is None or int(version) > SCHEMA_VERSION:
             found = version.decode() if version else "none"
@@ -290,7 +303,7 @@ class Reader:
 
     def tile_reader(self, log: int, size: int) -> TileReader:
         """The hashes of the tree of the first `size` leaves, for `vitaledger.merkle`'s proofs and roots."""
-        return _Tiles(self, log, size)
+        return LogTiles(self._edges, log, size)
 
     # -- the ledger ---------------------------------------------------------------------------------------------------
 
@@ -364,17 +377,17 @@ class Reader:
         )
         return [Position(*row) for row in self._db.execute(query, (chain, from_ms, to_ms, *without))]
 
-    def sealed(
-        self, row: ChainRow, first_seq: int, last_seq: int
-    ) -> Iterator[tuple[Position, bytes | None, bytes | None]]:
-        """The entries first_seq … last_seq of a micro-chain with leaf and body, by seq; None where there is no row."""
+    def sealed(self, row: ChainRow, first_seq: int, last_seq: int) -> list[Sealed]:
+        """The entries first_seq … last_seq of a micro-chain with leaf and body, by seq."""
         query = (
-            "SELECT seq, idx, wall_ms, leaf, body FROM positions LEFT JOIN entries ON id = ? + idx"
+            "SELECT seq, idx, wall_ms, leaf, body FROM positions"
+            " LEFT JOIN entries ON id = ? + idx AND idx BETWEEN 0 AND ?"  # what says otherwise is of another log
             " WHERE chain = ? AND seq BETWEEN ? AND ? ORDER BY seq"
         )
-        base = entry_id(row.log, 0)
-        for seq, idx, wall_ms, leaf, body in self._db.execute(query, (base, row.chain, first_seq, last_seq)):
-            yield Position(seq, idx, wall_ms), leaf, body
+        given = entry_id(row.log, 0), MAX_LOG - 1, row.chain, first_seq, last_seq
+        return [
+            Sealed(_position(seq, idx, at), leaf, body) for seq, idx, at, leaf, body in self._db.execute(query, given)
+        ]
 
     def last_position(self, chain: int, seq: int) -> Position | None:
         """Where the newest entry of a micro-chain stands whose number is at most `seq`."""
@@ -382,10 +395,10 @@ class Reader:
         row = self._db.execute(query, (chain, seq)).fetchone()
         return None if row is None else Position(*row)
 
-    def has_finding(self, log: int, first: int, last: int) -> bool:
-        """Whether a finding speaks of an entry of [first, last] of a log."""
-        query = "SELECT 1 FROM findings WHERE log = ? AND idx BETWEEN ? AND ? LIMIT 1"
-        return self._db.execute(query, (log, first, last)).fetchone() is not None
+    def findings_between(self, log: int, first: int, last: int) -> dict[int, int]:
+        """The statements of the findings about entries first … last of a log, by index."""
+        query = "SELECT idx, statement FROM findings WHERE log = ? AND idx BETWEEN ? AND ?"
+        return dict(self._db.execute(query, (log, first, last)).fetchall())
 
     # -- copies and rollbacks -----------------------------------------------------------------------------------------
 
@@ -437,39 +450,3 @@ class Reader:
         """The newest refusals, newest first."""
         query = "SELECT at_ms, gateway, topic, status, reason, message FROM refusals ORDER BY id DESC LIMIT ?"
         return [Refusal(*row) for row in self._db.execute(query, (most,))]
-
-
-class _Tiles:
-    """A TileReader: full tiles from their rows, the right edge from leaves and the tiles below it."""
-
-    __slots__ = ("_log", "_reader", "_size")
-
-    def __init__(self, reader: Reader, log: int, size: int) -> None:
-        self._reader, self._log, self._size = reader, log, size
-
-    def tile(self, level: int, n: int, width: int) -> bytes:
-        """See TileReader. VerificationError where the store lacks what it says that it has."""
-        hashes = (self._size >> (merkle.TILE_HEIGHT * level)) - n * TILE_WIDTH
-        if not (n >= 0 and 1 <= width <= min(TILE_WIDTH, hashes)):
-            raise MisuseError(f"tile {level}/{n} of width {width} is not in a tree of size {self._size}")
-        if hashes >= TILE_WIDTH:
-            return self._full(level, n)[: width * HASH_SIZE]
-        first = n * TILE_WIDTH
-        if level:
-            below = (self._full(level - 1, child) for child in range(first, first + width))
-            return b"".join(merkle.root(_split(tile)) for tile in below)
-        leaves = self._reader.leaves(self._log, first, first + width)
-        if len(leaves) != width:
-            raise VerificationError(f"log {self._log}: a leaf of [{first}, {first + width}) is missing in the store")
-        return b"".join(leaf_hash(leaf) for _, leaf in leaves)
-
-    def _full(self, level: int, n: int) -> bytes:
-        tile = self._reader.tile(self._log, level, n)
-        if tile is None or len(tile) != TILE_WIDTH * HASH_SIZE:
-            found = "no tile" if tile is None else f"{len(tile)} bytes"
-            raise VerificationError(f"log {self._log}: tile {level}/{n}: expected 8192 bytes, found {found}")
-        return tile
-
-
-def _split(row: bytes) -> list[bytes]:
-    return [row[at : at + HASH_SIZE] for at in range(0, len(row), HASH_SIZE)]

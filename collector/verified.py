@@ -16,6 +16,7 @@ from collector.reader import LEDGER, LogRow, Reader
 from vitaledger import merkle, statement
 from vitaledger.authentic import AuthenticTiles
 from vitaledger.checkpoint import SignedCheckpoint, open_checkpoint
+from vitaledger.compiled import compile_make
 from vitaledger.entry import Entry, part_name
 from vitaledger.errors import ForkError, MalformedError, VerificationError
 from vitaledger.keys import parse_vkey, verifier_of
@@ -54,6 +55,10 @@ class Look:
     hash: bytes | None = None
     entry: Entry | None = None
     opened: Opened | None = None
+
+
+make_look = compile_make(Look)
+PROVEN, STORED = Verdict(State.PROVEN), Verdict(State.STORED)
 
 
 class VerifiedLedger:
@@ -119,6 +124,7 @@ class VerifiedLog:
         self.failure: str | None = None
         self.anchor: SignedCheckpoint | None = None
         self.anchor_statement = -1
+        self.anchored = 0  # the size up to which entries are proven
         self.tiles: AuthenticTiles | None = None
         self._custody: AuthenticTiles | None = None
         try:
@@ -127,11 +133,7 @@ class VerifiedLog:
             self._find_custody()
         except (VerificationError, MalformedError) as error:
             self.failure = f"{row.origin}: {error}"
-
-    @property
-    def anchored(self) -> int:
-        """The size up to which entries are proven."""
-        return self.anchor.checkpoint.size if self.anchor and not self.failure else 0
+            self.anchored = 0
 
     def _find_anchor(self) -> None:
         covered = self.reader.anchor_at_or_below(self.row.log, self.row.stored)
@@ -149,6 +151,7 @@ class VerifiedLog:
                 f"found that of {head.origin} at size {head.size}"
             )
         self.tiles = AuthenticTiles(self.reader.tile_reader(self.row.log, size), size, head.root)
+        self.anchored = size
 
     def _find_custody(self) -> None:
         """What the collector itself said that it stores: it holds entries that wait for their anchor against that."""
@@ -171,45 +174,44 @@ class VerifiedLog:
 
     def look(self, index: int) -> Look:
         """Look at one entry: everything from its content up to the ledger's signature is checked. Never raises."""
+        leaf, body = self.reader.entry(self.row.log, index) or (None, None)
+        return self.look_at(index, leaf, body, self.reader.finding(self.row.log, index))
+
+    def look_at(self, index: int, leaf: object, body: object, finding: int | None) -> Look:
+        """The same for an entry whose row was read: leaf and body, None where there are none, and its finding."""
         if self.failure:
             return Look(index, Verdict(State.FAILED, self.failure))
         try:
-            return self._look(index)
+            return self._look(index, leaf, body, finding)
         except (VerificationError, MalformedError) as error:
             return Look(index, Verdict(State.FAILED, str(error)))
 
-    def _look(self, index: int) -> Look:
+    def _look(self, index: int, leaf: object, body: object, finding: int | None) -> Look:
         expected = self.leaf_hash(index)
-        row = self.reader.entry(self.row.log, index)
-        if row is None or {type(cell) for cell in row} != {bytes}:  # SQLite stores what it is given
-            how = "missing in the store" if row is None else "not stored as bytes"
+        if type(leaf) is not bytes or type(body) is not bytes:  # SQLite stores what it is given
+            how = "missing in the store" if leaf is body is None else "not stored as bytes"
             return Look(index, Verdict(State.FAILED, f"entry {index} is {how}"), expected)
-        leaf, body = row
         found = leaf_hash(leaf)
         if expected is not None and found != expected:
             reason = f"entry {index}: expected leaf hash {_short(expected)}, found {_short(found)}"
             return Look(index, Verdict(State.FAILED, reason), expected)
-        finding = self._finding(index)
+        told = None if finding is None else self._finding(index, finding)
         try:
             opened = open_entry(leaf, body)
         except (MalformedError, VerificationError) as error:
-            unread = isinstance(error, MalformedError) and finding is not None
-            verdict = Verdict(State.FINDING, finding or "") if unread else Verdict(State.FAILED, str(error))
+            unread = isinstance(error, MalformedError) and told is not None
+            verdict = Verdict(State.FINDING, told or "") if unread else Verdict(State.FAILED, str(error))
             return Look(index, verdict, found)
         entry = opened.entry
-        if finding is not None:
-            return Look(index, Verdict(State.FINDING, finding), found, entry, opened)
+        if told is not None:
+            return Look(index, Verdict(State.FINDING, told), found, entry, opened)
         if opened.withheld:
             missing = ", ".join(part_name(part) for part in opened.withheld)
             reason = f"{entry.chain} entry {entry.seq}: its part {missing} is missing in the store"
             return Look(index, Verdict(State.FAILED, reason), found, entry)
-        state = State.PROVEN if index < self.anchored else State.STORED
-        return Look(index, Verdict(state), found, entry, opened)
+        return make_look(index, PROVEN if index < self.anchored else STORED, found, entry, opened)
 
-    def _finding(self, index: int) -> str | None:
-        at = self.reader.finding(self.row.log, index)
-        if at is None:
-            return None
+    def _finding(self, index: int, at: int) -> str:
         said = self.ledger.statement(at)
         if not isinstance(said, Finding) or (said.origin, said.index) != (self.row.origin, index):
             raise VerificationError(f"statement {at}: expected the finding about entry {index} of {self.row.origin}")

@@ -29,13 +29,14 @@ class AuthenticTiles:
     Making one reads the right edge; afterwards each tile is read and checked once while it is kept.
     """
 
-    __slots__ = ("_checked", "_edge", "_reader", "_size")
+    __slots__ = ("_checked", "_edge", "_near", "_reader", "_size", "_tile")
 
     def __init__(self, reader: TileReader, size: int, root: bytes) -> None:
         self._reader = reader
         self._size = size
         self._checked: dict[tuple[int, int], bytes] = {}
         self._edge: list[bytes] = []
+        self._near, self._tile = -1, b""
         for level in range(-(-size.bit_length() // TILE_HEIGHT)):
             width = partial_width(size, level)
             n = size >> (TILE_HEIGHT * (level + 1))
@@ -56,8 +57,10 @@ class AuthenticTiles:
         if not 0 <= index < self._size:
             raise MisuseError(f"leaf {index} is not in a tree of size {self._size}")
         n, at = divmod(index, TILE_WIDTH)
-        tile = self.tile(0, n, min(TILE_WIDTH, self._size - n * TILE_WIDTH))
-        return tile[at * HASH_SIZE : (at + 1) * HASH_SIZE]
+        if n != self._near:  # neighbours are asked for one after another
+            self._tile = self.tile(0, n, min(TILE_WIDTH, self._size - n * TILE_WIDTH))
+            self._near = n
+        return self._tile[at * HASH_SIZE : (at + 1) * HASH_SIZE]
 
     def tile(self, level: int, n: int, width: int) -> bytes:
         """The first `width` hashes of a tile, checked against the root."""

@@ -13,7 +13,7 @@ Each decoder takes one spelling only, so that what it accepts is the same bytes 
 """
 
 import re
-from base64 import b64decode, b64encode
+from binascii import a2b_base64, b2a_base64
 
 from vitaledger.errors import MalformedError
 
@@ -30,16 +30,17 @@ def check_key_name(name: str) -> None:
 
 def base64_encode(data: bytes) -> str:
     """Standard base64 with padding."""
-    return b64encode(data).decode("ascii")
+    return b2a_base64(data, newline=False).decode("ascii")
 
 
 def base64_decode(text: str, what: str) -> bytes:
     """The bytes of standard, padded, canonical base64; MalformedError, naming `what`, for anything else."""
     try:
-        data = b64decode(text.encode("ascii"), validate=True)
+        written = text.encode("ascii")
+        data = a2b_base64(written, strict_mode=True)
     except ValueError as error:
         raise MalformedError(f"{what}: expected base64, found {text[:60]!r}") from error
-    if base64_encode(data) != text:
+    if b2a_base64(data, newline=False) != written:
         raise MalformedError(f"{what}: expected canonical base64, found {text[:60]!r}")
     return data
 

@@ -55,7 +55,7 @@ class Server:
 def _bind(host: str, port: int) -> socket.socket:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        listening = socket.socket(found[0], socket.SOCK_STREAM)
+        listening = socket.socket(*found[:3])  # asyncio sets TCP_NODELAY where the protocol is told to be TCP only
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(found[4])
         listening.listen(MAX_CONNECTIONS)  # who comes while the pages still start waits, and is not refused

@@ -12,6 +12,7 @@ reason. Readings out of a device's memory have no time but the device's own and 
 from array import array
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import cast
 
 from vitaledger.content import Series, Values, spread
 from vitaledger.marks import Category, Check, Provenance, Quality
@@ -78,6 +79,9 @@ class Cells:
 
     width_us: int
     columns: dict[Signal, dict[int, Cell]] = field(default_factory=dict)
+    _columns: "dict[tuple[object, ...], dict[int, Cell]]" = field(
+        default_factory=dict
+    )  # the same, by a signal's fields
 
     def add(self, opened: Opened, from_us: int | None = None, to_us: int | None = None) -> int:
         """Fold in the readings of an entry that lie in [from, to]; answers how many out of memory were left out."""
@@ -86,29 +90,39 @@ class Cells:
             return 0
         if values.provenance is Provenance.DEVICE_STORED:
             return sum(len(series.values) for series in values.series)
-        began = opened.entry.clock.wall_ms * 1000
+        began, width = opened.entry.clock.wall_ms * 1000, self.width_us
+        spans = [_place(times, began, width, from_us, to_us) for times in values.times]
         for series in values.series:
-            times = values.times[series.times]
-            if not times:
+            place = spans[series.times]
+            if place is None:
                 continue
-            first, last = began + times[0], began + times[-1]
-            inside = (from_us is None or first >= from_us) and (to_us is None or last <= to_us)
-            column = self.columns.setdefault(_signal(values, series), {})
-            self._series(column, series, [began + at for at in times], None if inside else (from_us, to_us))
+            number, inside = place
+            column = self._column(values, series)
+            if inside and number is not None and not series.absences and not series.quality:  # so no value is None
+                cell = column.get(number)
+                if cell is None:
+                    cell = column[number] = Cell()
+                found, exponent = cast("tuple[int, ...]", series.values), series.exponent
+                cell.take(_scaled(min(found), exponent), _scaled(max(found), exponent), len(found))
+                if series.code == SPO2 and cell.lo < BELOW_PERCENT:
+                    cell.below_us += sum(_below(series, [began + at for at in values.times[series.times]]))
+            else:
+                times = [began + at for at in values.times[series.times]]
+                self._each(column, series, times, None if inside else (from_us, to_us))
         return 0
 
-    def _series(
+    def _column(self, values: Values, series: Series) -> dict[int, Cell]:
+        """The cells of a series' signal; asked for by the bare fields, because a day has one series a few seconds."""
+        bare = series.handle, series.code, series.unit, series.category, values.provenance, values.check
+        column = self._columns.get(bare)
+        if column is None:
+            column = self._columns[bare] = self.columns.setdefault(_signal(values, series), {})
+        return column
+
+    def _each(
         self, column: dict[int, Cell], series: Series, times: list[int], span: tuple[int | None, int | None] | None
     ) -> None:
-        clean = not series.absences and not series.quality and span is None
-        first, last = times[0] // self.width_us, times[-1] // self.width_us
-        if clean and first == last:
-            values = [value for value in series.values if value is not None]
-            cell = column.setdefault(first, Cell())
-            cell.take(_scaled(min(values), series.exponent), _scaled(max(values), series.exponent), len(values))
-            if series.code == SPO2 and cell.lo < BELOW_PERCENT:
-                cell.below_us += sum(_below(series, times))
-            return
+        """Fold in the readings of a series one by one."""
         count = len(times)
         absent, quality = spread(series.absences, count), spread(series.quality, count)
         below = _below(series, times) if series.code == SPO2 else [0] * count
@@ -187,11 +201,28 @@ def is_drawn(said: Quality) -> bool:
     return not quality_marks(said) & _NOT_DRAWN
 
 
+def _place(
+    times: tuple[int, ...], began: int, width: int, from_us: int | None, to_us: int | None
+) -> tuple[int | None, bool] | None:
+    """The number of the one cell that times lie in, None where it is several; whether they lie in [from, to].
+
+    None where there are no times.
+    """
+    if not times:
+        return None
+    first, last = began + times[0], began + times[-1]
+    number = first // width
+    inside = (from_us is None or first >= from_us) and (to_us is None or last <= to_us)
+    return number if last // width == number else None, inside
+
+
 def _signal(values: Values, series: Series) -> Signal:
     return Signal(series.handle, series.code, series.unit, series.category, values.provenance, values.check)
 
 
 def _scaled(value: int, exponent: int) -> float:
+    if not exponent:
+        return float(value)
     return value / 10**-exponent if exponent < 0 else float(value * 10**exponent)
 
 

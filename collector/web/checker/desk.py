@@ -13,17 +13,17 @@ that would have shown it, at a small part of the cost of opening each entry agai
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
 from collector import history
-from collector.history import Device, devices
-from collector.reader import ChainRow, LogRow, Reader
+from collector.history import Device, Seen, devices
+from collector.reader import ChainRow, LogRow, Reader, Sealed
 from collector.verified import State, VerifiedLog, VerifiedStore
-from collector.web.checker.cells import Packed
+from collector.web.checker.cells import Cells, Packed
 from collector.web.checker.parts import Part
 from collector.web.checker.told import Run
 from vitaledger.errors import VerificationError
@@ -125,16 +125,20 @@ class Desk:
     def part(self, log: VerifiedLog, chain: ChainRow, first: int, last: int) -> tuple[Packed, Part]:
         """A run of entries in cells of a minute; out of what is kept where the stored bytes are still the same."""
         key = (chain.chain, first)
-        whole = first % BLOCK == 0 and last == first + BLOCK - 1
-        found = self._fingerprint(log, chain, first, last) if whole else None
+        before, rows, found = None, [], None
+        if first % BLOCK == 0 and last == first + BLOCK - 1 and not log.failure:
+            before = history.hash_before(log, chain, first)
+            rows = self.store.reader.sealed(chain, first, last)
+            found = None if before is None or len(rows) != BLOCK else self._fingerprint(log, before, rows)
         kept = self._blocks.get(key)
         if kept is not None and kept.fingerprint == found:
             self._blocks.move_to_end(key)
             self._note(chain, first, last, [])
             return kept.cells, kept.part
-        part = self.verify(log, chain, first, last)
+        read = None if found is None else history.follow(log, chain, rows, first, before)
+        part = self.verify(log, chain, first, last, MINUTE_US, (None, None), read)
         packed = Packed.of(part.cells)
-        part.cells.columns.clear()
+        part.cells = Cells(MINUTE_US)
         if found is not None and {run.state for run in part.runs} == {State.PROVEN.value}:
             self._keep(key, _Block(found, packed, part))
         elif kept is not None:
@@ -149,10 +153,13 @@ class Desk:
         last: int,
         width_us: int = MINUTE_US,
         span: tuple[int | None, int | None] = (None, None),
+        read: Iterable[Seen] | None = None,
     ) -> Part:
-        """Verify a run of entries, each from its content to the ledger's signature, and fold them."""
-        seen = list(history.run(log, chain, first, last))
-        part = Part.of(log, seen, width_us, *span)
+        """Verify a run of entries, each from its content to the ledger's signature, and fold them.
+
+        `read` has them where their rows were read already (`history.follow`).
+        """
+        part = Part.of(log, history.run(log, chain, first, last) if read is None else read, width_us, *span)
         self._note(chain, first, last, [run for run in part.runs if run.state not in GOOD])
         known = self.of(chain).clocks
         known.update(told.seq for told in part.events if told.kind == "clock")
@@ -166,28 +173,22 @@ class Desk:
             apart = [run for run in known.troubles if run.last < first or run.first > last]
             known.troubles = sorted(apart + troubles, key=lambda run: run.first)
 
-    def _fingerprint(self, log: VerifiedLog, chain: ChainRow, first: int, last: int) -> bytes | None:
+    def _fingerprint(self, log: VerifiedLog, before: bytes, rows: Sequence[Sealed]) -> bytes | None:
         """What stands in the store for these entries, as one hash; None where not all of it is proven in place."""
-        before = None if log.failure else history.hash_before(log, chain, first)
-        if before is None:
-            return None
-        hashed, indices = sha256(before), []
+        hashed, anchored, indices = sha256(before), log.anchored, [row.place.idx for row in rows]
         try:
-            for place, leaf, body in self.store.reader.sealed(chain, first, last):
-                known = type(leaf) is bytes and type(body) is bytes and place.idx < log.anchored
-                found = leaf_hash(leaf) if leaf is not None and known else None
-                if body is None or found is None or found != log.leaf_hash(place.idx):
+            for place, leaf, body in rows:
+                if type(leaf) is not bytes or type(body) is not bytes or place.idx >= anchored:
                     return None
-                hashed.update(b"%d %d %d " % (place.seq, place.idx, len(body)) + found + body)
-                indices.append(place.idx)
+                found = leaf_hash(leaf)
+                if found != log.leaf_hash(place.idx):
+                    return None
+                hashed.update(b"%d %d %d %b%b" % (place.seq, place.idx, len(body), found, body))
         except VerificationError:
             return None
-        whole = len(indices) == last - first + 1
-        return (
-            None
-            if not whole or self.store.reader.has_finding(log.row.log, min(indices), max(indices))
-            else hashed.digest()
-        )
+        if self.store.reader.findings_between(log.row.log, min(indices), max(indices)):
+            return None
+        return hashed.digest()
 
     def _keep(self, key: tuple[int, int], block: _Block) -> None:
         self._drop(key)

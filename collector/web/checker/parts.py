@@ -1,13 +1,13 @@
 """What verified entries add to a chart: cells, runs of proof, events and counts. Parts add up, in any order."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from collector.history import Seen
 from collector.verified import VerifiedLog
 from collector.web.checker.cells import Cells, Signal
-from collector.web.checker.told import Run, Told, event, runs
+from collector.web.checker.told import Run, Runs, Told, event
 from vitaledger import vitals
 from vitaledger.marks import Check
 
@@ -42,16 +42,17 @@ class Part:
     def of(
         cls,
         log: VerifiedLog,
-        found: Sequence[Seen],
+        found: Iterable[Seen],
         width_us: int,
         from_us: int | None = None,
         to_us: int | None = None,
     ) -> "Part":
-        """Fold entries of one micro-chain, in order."""
-        part = cls(Cells(width_us), runs(log, found))
+        """Fold entries of one micro-chain, in order; each is let go before the next one is opened."""
+        part, runs = cls(Cells(width_us)), Runs(log)
         for seen in found:
             part.entries += 1
             opened = seen.opened
+            runs.take(seen, opened)
             if opened is None:
                 continue
             part.readings += opened.reading_count
@@ -62,6 +63,7 @@ class Part:
             part.bound_ms = max(part.bound_ms, bound or 0)
             if (told := event(log, seen)) is not None:
                 part.events.append(told)
+        part.runs = runs.made()
         return part
 
     def clip(self, from_us: int, to_us: int) -> None:

@@ -1,7 +1,6 @@
 """What a page tells of an entry beside its readings: events, and how far a run of entries is proven."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from collector.history import Seen
@@ -10,9 +9,11 @@ from vitaledger import events
 from vitaledger.content import Values
 from vitaledger.entry import Clock
 from vitaledger.marks import AlarmPhase
+from vitaledger.opened import Opened
 from vitaledger.rows import describe
 
 CUSTODY = "custody"
+_PROVEN, _PROVEN_WORD = State.PROVEN, State.PROVEN.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,35 +50,61 @@ class Told:
 
 def word(log: VerifiedLog, seen: Seen) -> str:
     """How far an entry is proven, in one word."""
-    state = seen.verdict.state
+    state = seen.look.verdict.state
+    if state is _PROVEN:
+        return _PROVEN_WORD
     if state is State.STORED and log.leaf_hash(seen.look.index) is not None:
         return CUSTODY
     return state.value
 
 
-def runs(log: VerifiedLog, found: Iterable[Seen]) -> list[Run]:
+class Runs:
     """The runs of some entries, in their order. Times of what failed are taken from the proven entries around it."""
-    out: list[Run] = []
-    for seen in found:
-        state, opened = word(log, seen), seen.opened
-        timed = opened is not None
-        before = out[-1] if out else None
-        from_us = seen.at_us if timed or before is None else before.to_us
-        to_us = seen.at_us + (opened.last_us if opened else 0) if timed else from_us
-        reason = seen.verdict.reason
+
+    __slots__ = ("_from_us", "_growing", "_last", "_log", "_made", "_to_us")
+
+    def __init__(self, log: VerifiedLog) -> None:
+        self._log = log
+        self._made: list[Run] = []
+        self._growing: Run | None = None  # the last one, while entries with times of their own are added to it
+        self._from_us = self._to_us = self._last = 0
+
+    def take(self, seen: Seen, opened: Opened | None) -> None:
+        """Add the next entry; `opened` is `seen.opened`."""
+        state, reason, grows = word(self._log, seen), seen.look.verdict.reason, self._growing
         if seen.carried is not None:
             reason = f"carried over by {seen.carried[0]}, entry {seen.carried[1]}. {reason}".strip()
+        like_it = grows is not None and self._last + 1 == seen.seq and grows.state == state and grows.reason == reason
+        if opened is None or not like_it:
+            self._take(seen, opened, state, reason)
+            return
+        from_us = seen.at_us
+        to_us = from_us + opened.last_us
+        self._from_us = min(self._from_us, from_us)
+        self._to_us = max(self._to_us, to_us)
+        self._last = seen.seq
+
+    def _take(self, seen: Seen, opened: Opened | None, state: str, reason: str) -> None:
+        made, timed = self.made(), opened is not None
+        before = made[-1] if made else None
+        from_us = seen.at_us if timed or before is None else before.to_us
+        to_us = from_us if opened is None else seen.at_us + opened.last_us
         if before is not None and not before.timed and timed:
-            out[-1] = _until(before, from_us)
-            before = out[-1]
+            before = made[-1] = _until(before, from_us)
         if before and (before.state, before.reason, before.last + 1) == (state, reason, seen.seq):
             from_us, to_us = min(before.from_us, from_us), max(before.to_us, to_us)
-            out[-1] = Run(
-                state, from_us, to_us, before.first, seen.seq, before.index, before.origin, reason, before.timed
-            )
+            made[-1] = replace(before, from_us=from_us, to_us=to_us, last=seen.seq)
         else:
-            out.append(Run(state, from_us, to_us, seen.seq, seen.seq, seen.look.index, seen.log.origin, reason, timed))
-    return out
+            made.append(Run(state, from_us, to_us, seen.seq, seen.seq, seen.look.index, seen.log.origin, reason, timed))
+        if made[-1].timed:
+            self._growing, self._from_us, self._to_us, self._last = made[-1], from_us, to_us, seen.seq
+
+    def made(self) -> list[Run]:
+        """The runs so far."""
+        if self._growing is not None and self._made:
+            self._made[-1] = replace(self._growing, from_us=self._from_us, to_us=self._to_us, last=self._last)
+            self._growing = None
+        return self._made
 
 
 def _until(run: Run, to_us: int) -> Run:

@@ -118,13 +118,28 @@ def test_tiles_that_the_store_lacks_are_said_so(desk):
     for level, n, width in ((0, 2, 89), (0, 3, 1), (1, 0, 3), (0, -1, 1), (0, 0, 0), (0, 0, 257)):
         with pytest.raises(MisuseError):
             reader.tile(level, n, width)
-    assert len(reader.tile(1, 0, 2)) == 64
     desk.store._db.execute("DELETE FROM tiles WHERE n = 1")
     with pytest.raises(VerificationError, match="tile 0/1"):
         merkle.root_from_tiles(reader, 600)
     desk.store._db.execute("DELETE FROM entries WHERE id = ?", (entry_id(1, 550),))
     with pytest.raises(VerificationError, match="missing"):
         reader.tile(0, 2, 88)
+
+
+def test_an_edge_that_was_read_once_grows_and_is_not_read_again(desk):
+    gateway = Gateway().add(600)
+    desk.send_all(gateway)
+    roots = [merkle.range_root(gateway.tiles, n * 256, n * 256 + 256) for n in range(2)]
+    assert [desk.store.tile_reader(1, 600).tile(1, 0, width) for width in (1, 2, 1)] == [
+        roots[0],
+        roots[0] + roots[1],
+        roots[0],
+    ]
+    assert desk.store.tile_reader(1, 400).tile(1, 0, 1) == roots[0]
+    desk.store._db.execute("DELETE FROM tiles WHERE level = 0")
+    assert desk.store.tile_reader(1, 600).tile(1, 0, 2) == roots[0] + roots[1]
+    with Reader.open(desk.path) as other, pytest.raises(VerificationError, match="tile 0/0"):
+        other.tile_reader(1, 600).tile(1, 0, 2)
 
 
 def test_the_examples_hold():

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import socket
 
 import httpx
 import pytest
@@ -129,3 +130,10 @@ def test_health(served):
 def test_a_port_that_is_taken_is_said(served):
     with pytest.raises(MisuseError, match="cannot listen"):
         Server(create_app(None, None), "127.0.0.1", served[0].base_url.port)
+
+
+def test_an_answer_is_not_held_back_for_an_acknowledgement():
+    # asyncio switches Nagle's algorithm off only where the socket says that it is TCP
+    server = Server(create_app(None, None), "127.0.0.1", 0)
+    assert server._socket.proto == socket.IPPROTO_TCP
+    server._socket.close()

@@ -1,0 +1,89 @@
+"""The hashes of a log's tree out of the store: full tiles are rows, the right edge comes from what is below it.
+
+What an edge's hashes were made of is read once: full tiles never change, and the edge of a level takes up to 255 of
+them. So a proof costs the same in a log of any age. As everywhere beneath the reader, nothing here is verified.
+"""
+
+from typing import Protocol
+
+from vitaledger import merkle
+from vitaledger.errors import MisuseError, VerificationError
+from vitaledger.merkle import HASH_SIZE, TILE_HEIGHT, TILE_WIDTH, leaf_hash
+
+MAX_EDGES = 2048  # of all logs, one a level: 16 MiB at most
+
+
+class Rows(Protocol):
+    """What is stored."""
+
+    def tile(self, log: int, level: int, n: int) -> bytes | None:
+        """A full tile as it is stored."""
+        ...
+
+    def leaves(self, log: int, first: int, end: int) -> list[tuple[int, bytes]]:
+        """(index, leaf) of what is stored of [first, end)."""
+        ...
+
+
+class Edges:
+    """The partial tiles of levels above the leaves, as far as they were needed before."""
+
+    __slots__ = ("_known", "_rows")
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+        self._known: dict[tuple[int, int, int], bytes] = {}
+
+    def full(self, log: int, level: int, n: int) -> bytes:
+        """A full tile; VerificationError where the store lacks it."""
+        tile = self._rows.tile(log, level, n)
+        if tile is None or len(tile) != TILE_WIDTH * HASH_SIZE:
+            found = "no tile" if tile is None else f"{len(tile)} bytes"
+            raise VerificationError(f"log {log}: tile {level}/{n}: expected 8192 bytes, found {found}")
+        return tile
+
+    def leaves(self, log: int, n: int, width: int) -> bytes:
+        """The first `width` hashes of a tile of level 0, from the leaves; VerificationError where one is missing."""
+        first = n * TILE_WIDTH
+        leaves = self._rows.leaves(log, first, first + width)
+        if len(leaves) != width:
+            raise VerificationError(f"log {log}: a leaf of [{first}, {first + width}) is missing in the store")
+        return b"".join([leaf_hash(leaf) for _, leaf in leaves])
+
+    def above(self, log: int, level: int, n: int, width: int) -> bytes:
+        """The first `width` hashes of a tile of a level ≥ 1, from the full tiles below it."""
+        key = log, level, n
+        known = self._known.get(key, b"")
+        if len(known) < width * HASH_SIZE:
+            first = n * TILE_WIDTH
+            below = range(first + len(known) // HASH_SIZE, first + width)
+            known += b"".join([merkle.root(_split(self.full(log, level - 1, child))) for child in below])
+            self._known.pop(key, None)
+            if len(self._known) >= MAX_EDGES:
+                del self._known[next(iter(self._known))]
+            self._known[key] = known
+        return known[: width * HASH_SIZE]
+
+
+class LogTiles:
+    """A TileReader of the tree of the first `size` leaves of a log."""
+
+    __slots__ = ("_edges", "_log", "_size")
+
+    def __init__(self, edges: Edges, log: int, size: int) -> None:
+        self._edges, self._log, self._size = edges, log, size
+
+    def tile(self, level: int, n: int, width: int) -> bytes:
+        """See TileReader. VerificationError where the store lacks what it says that it has."""
+        hashes = (self._size >> (TILE_HEIGHT * level)) - n * TILE_WIDTH
+        if not (n >= 0 and 1 <= width <= min(TILE_WIDTH, hashes)):
+            raise MisuseError(f"tile {level}/{n} of width {width} is not in a tree of size {self._size}")
+        if hashes >= TILE_WIDTH:
+            return self._edges.full(self._log, level, n)[: width * HASH_SIZE]
+        if level:
+            return self._edges.above(self._log, level, n, width)
+        return self._edges.leaves(self._log, n, width)
+
+
+def _split(row: bytes) -> list[bytes]:
+    return [row[at : at + HASH_SIZE] for at in range(0, len(row), HASH_SIZE)]
