@@ -24,8 +24,8 @@ export async function mount(section, view) {
   document.head.append(el("link", { rel: "stylesheet", href: new URL("verify.css", import.meta.url).href }));
   section.append(el("h2", {}, "Verify here"), el("p", {},
     "Your browser can check what this page shows by itself: it fetches the raw entries and the hashes around them as they " +
-    "are stored, computes hashes and signatures, decodes the values and holds them against those drawn. The code for it comes from this collector, too: " +
-    "whoever does not trust the collector downloads the evidence and checks it with a verifier from elsewhere."),
+    "are stored, computes hashes and signatures, decodes the values and holds them against those drawn. The code for it " +
+    "comes from this collector, too: whoever does not trust the collector downloads the evidence and checks it with a verifier from elsewhere."),
   el("p", {}, el("a", { href: "/verify.html", download: true }, "The verifier as one HTML file"),
     " checks evidence from disk, without network. Have it from somebody whom you trust."));
   const missing = await missingCrypto();
@@ -92,7 +92,8 @@ class Here {
         told.replaceChildren(...failure(about(found.failures[0]), drawn
           ? `What the page drew is not what the other entries say, either: ${drawn.message}`
           : "The other entries hold, and what the page drew of them is what they say."),
-        ...failureTable(found.failures), ...claims(hereClaims(found), policy, "What the entries that hold prove", ONLY_THESE));
+        ...failureTable(found.failures),
+        ...claims(hereClaims(found), policy, "What the entries that hold prove", ONLY_THESE));
       } else if (drawn) {
         throw drawn;
       } else {
