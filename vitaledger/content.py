@@ -34,7 +34,7 @@ from vitaledger.errors import MalformedError, MisuseError
 from vitaledger.marks import Absence, Category, Check, Provenance, Quality, Use
 from vitaledger.shape import Shape, array, flags, integer, null_or, numbers, record, text, uint
 
-MAX_RUN = 1 << 31  # more than any part can hold
+RUN_END = 1 << 31  # more than any part can hold
 M = TypeVar("M", Absence, Quality)
 Run = tuple[int, int, M]
 
@@ -220,7 +220,7 @@ def _run(of: Shape[M], mark_type: type[M]) -> Shape[Run[M]]:
     def pack(run: Run[M]) -> bytes:
         first, count, mark = run
         plain = type(first) is int and type(count) is int and type(mark) is mark_type
-        if plain and 0 <= first < MAX_RUN and 0 <= count < MAX_RUN and 0 <= mark <= INT_MAX:
+        if plain and 0 <= first < RUN_END and 0 <= count < RUN_END and 0 <= mark <= INT_MAX:
             return b"\x83" + pack_int(first) + pack_int(count) + pack_int(+mark)
         raise Doubt
 

@@ -209,7 +209,7 @@ def test_a_gateway_with_very_many_chains(tmp_path, monkeypatch):
     desk.send(one.anchor())
     for run in one.runs(most=7):
         desk.send(run)
-        assert len(desk.step._mirrors[1]._strands._heads) <= 10 + 7
+        assert len(desk.step._mirrors[1]._strands._strands) <= 10 + 7
     assert desk.store.log_of("g1").stored == 60
     assert desk.store.findings(1) == []
     desk.close()
