@@ -55,7 +55,7 @@ MAX_LEAF = 1024
 MAX_BODY = 56 * 1024
 MAX_CONTENT = 48 * 1024  # the format's bound; a gateway closes an entry long before (16 KiB a part)
 MAX_CHAIN = 96
-MAX_PARTS = 8
+_MAX_PARTS = 8
 GATEWAY_CHAIN = "gateway"
 _CHAINS_REMEMBERED = 256  # names that were looked at lately: a log repeats a few
 _UNRESERVED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~/")
@@ -148,10 +148,10 @@ _PART_TYPE = uint(1, 255)  # a part of an unknown type is committed to like any 
 _ENTRY_FIELDS = (shape.enum(Kind), text(1, MAX_CHAIN), uint(), HASH, CLOCK)  # and the parts
 _COMMITMENT_FIELDS = (_PART_TYPE, HASH)
 _PART_FIELDS = (_PART_TYPE, blob(SALT_SIZE, SALT_SIZE), blob(0, MAX_CONTENT))
-_COMMITMENTS: Shape[tuple[Commitment, ...]] = array(record(Commitment, *_COMMITMENT_FIELDS), 0, MAX_PARTS)
+_COMMITMENTS: Shape[tuple[Commitment, ...]] = array(record(Commitment, *_COMMITMENT_FIELDS), 0, _MAX_PARTS)
 _ENTRY: Shape[Entry] = record(Entry, *_ENTRY_FIELDS, _COMMITMENTS, tag=VERSION, check=_wrong_entry)
-_BODY: Shape[tuple[Part, ...]] = array(record(Part, *_PART_FIELDS), 0, MAX_PARTS)
-_pack_leaf = fields_packer(*_ENTRY_FIELDS, packed_array(0, MAX_PARTS), tag=VERSION)
+_BODY: Shape[tuple[Part, ...]] = array(record(Part, *_PART_FIELDS), 0, _MAX_PARTS)
+_pack_leaf = fields_packer(*_ENTRY_FIELDS, packed_array(0, _MAX_PARTS), tag=VERSION)
 _pack_commitment = fields_packer(*_COMMITMENT_FIELDS)
 _pack_part = fields_packer(*_PART_FIELDS)
 make_clock = compile_make(Clock)
