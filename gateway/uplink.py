@@ -445,17 +445,17 @@ class Uplink:
     def _send(self, now: float) -> list[Action]:
         if self.state not in {State.ASKING, State.SENDING}:
             return []
-        head = self._head()
-        if head is None:
-            return []
-        return self._send_anchor(head, now) + self._send_entries(now)
+        return self._send_anchor(now) + self._send_entries(now)
 
     def _head(self) -> Checkpoint | None:
         data = self.log.checkpoint()
         return None if data is None else parse_unverified(data)[0]
 
-    def _send_anchor(self, head: Checkpoint, now: float) -> list[Action]:
+    def _send_anchor(self, now: float) -> list[Action]:
         if self._anchor is not None or now < self._next_anchor:
+            return []  # most of the time: the log is not even looked at
+        head = self._head()
+        if head is None:
             return []
         old = self.custody if self.witnessed is None else self.witnessed
         if self.state is State.SENDING and head.size == old and (self.custody >= old or self._flights):
