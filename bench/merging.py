@@ -24,7 +24,7 @@ from bench.sealing import READINGS, one_core
 from bench.sender import Sender
 from bench.soak import cpu_s
 from collector.enrolment import open_ledger
-from collector.inbox import SHARE, Message
+from collector.inbox import Inbox, Message
 from collector.ingest import Step
 from collector.store import connect, entry_id
 from vitaledger.merkle import TILE_WIDTH
@@ -43,19 +43,15 @@ class _Load:
     entries: int
 
     def batches(self) -> list[list[Message]]:
-        """The messages as the inbox hands them out when all gateways keep it full: 16 of each in a batch."""
-        anchors = [
-            Message(log.gateway, "up/checkpoint", due.request) for log, due in zip(self.logs, self.rounds, strict=True)
-        ]
-        most = max(len(due.messages) for due in self.rounds)
-        return [anchors, *(self._window(at) for at in range(0, most, SHARE))]
-
-    def _window(self, at: int) -> list[Message]:
-        return [
-            Message(log.gateway, "up/entries", payload)
-            for log, due in zip(self.logs, self.rounds, strict=True)
-            for _, payload in due.messages[at : at + SHARE]
-        ]
+        """The anchors, and then the entries as the inbox hands them out when all gateways have filled it."""
+        both = list(zip(self.logs, self.rounds, strict=True))
+        inbox = Inbox(time.monotonic)
+        for log, due in both:
+            for _, payload in due.messages:
+                if not inbox.put(Message(log.gateway, "up/entries", payload)):
+                    raise AssertionError(f"{len(due.messages)} messages of one gateway are more than the inbox takes")
+        anchors = [Message(log.gateway, "up/checkpoint", due.request) for log, due in both]
+        return [anchors, *iter(lambda: inbox.take(0.0, 0.0), [])]
 
 
 def _load(entries: int) -> _Load:

@@ -27,7 +27,7 @@ from vitaledger.checkpoint import parse_unverified
 from vitaledger.entry import parse_body, parse_leaf, verify_body
 from vitaledger.errors import ForkError, MalformedError, VerificationError
 from vitaledger.keys import parse_vkey, verifier_of
-from vitaledger.merkle import consistency_proof, leaf_hash, root, root_from_tiles, verify_subtree_consistency
+from vitaledger.merkle import HASH_SIZE, consistency_proof, leaf_hash, root, root_from_tiles, verify_subtree_consistency
 from vitaledger.messages import BAD_REQUEST, CONFLICT, OK, REFUSED, TILE, Entries
 from vitaledger.statement import Anchor, Custody, Finding
 from vitaledger.tiles import TileBuilder
@@ -169,14 +169,22 @@ class Mirror:
             return Taken(CONFLICT, f"no checkpoint of size {message.size} was witnessed")
         if not self.ranges.holds(start, first):
             return Taken(CONFLICT, f"entry {first}: expected a tile's boundary or the end of a stored range")
-        leaves = [leaf_hash(leaf) for _, leaf in self._store.leaves(self.row.log, start, first)]
         try:
-            verify_subtree_consistency(start, end, root(leaves + hashes), message.size, tree_root, message.proof)
+            verify_subtree_consistency(
+                start, end, root(self._hashes(start, first) + hashes), message.size, tree_root, message.proof
+            )
         except VerificationError as error:
             return Taken(REFUSED, plain(str(error)))
         if not self.ranges.can_add(first, end):
             return Taken(CONFLICT, "too many stored ranges: expected entries that close a hole")
         return None
+
+    def _hashes(self, start: int, first: int) -> list[bytes]:
+        """The leaf hashes of a tile up to an entry of it: those of the right edge are in mind."""
+        if first == self._builder.size:
+            edge = self._builder.partial(0)
+            return [edge[at : at + HASH_SIZE] for at in range(0, len(edge), HASH_SIZE)]
+        return [leaf_hash(leaf) for _, leaf in self._store.leaves(self.row.log, start, first)]
 
     def advance(self, now_ms: int, most: int = MAX_ADVANCE) -> bool:
         """Move `stored` over what has come, at most `most` entries; whether there is more to move over.
