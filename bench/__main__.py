@@ -8,13 +8,14 @@ import sqlite3
 import sys
 from pathlib import Path
 
-from bench import history, outage, proofs, sealing, soak
+from bench import growth, history, outage, proofs, sealing, soak
 from bench.figure import RUNS, Effort, Figure, Measure, told
 
 MEASURES: dict[str, Measure] = {
     "sealing": sealing.measure,
     "proofs": proofs.measure,
     "history": history.measure,
+    "growth": growth.measure,
 }
 
 

@@ -388,6 +388,12 @@ class Reader:
             Sealed(_position(seq, idx, at), leaf, body) for seq, idx, at, leaf, body in self._db.execute(query, given)
         ]
 
+    def first_position(self, chain: int, first_seq: int, last_seq: int) -> Position | None:
+        """Where the first of the entries first_seq … last_seq of a micro-chain stands that there is."""
+        query = "SELECT seq, idx, wall_ms FROM positions WHERE chain = ? AND seq BETWEEN ? AND ? ORDER BY seq LIMIT 1"
+        row = self._db.execute(query, (chain, first_seq, last_seq)).fetchone()
+        return None if row is None else Position(*row)
+
     def last_position(self, chain: int, seq: int) -> Position | None:
         """Where the newest entry of a micro-chain stands whose number is at most `seq`."""
         query = "SELECT seq, idx, wall_ms FROM positions WHERE chain = ? AND seq <= ? ORDER BY seq DESC LIMIT 1"
