@@ -4,13 +4,16 @@ All but the newest entries of both logs are one synthetic leaf, again and again,
 their own; the newest are sealed and linked as a gateway seals them, and under signed heads. One device has them all.
 
     append      a commit of ten entries at the gateway
-    start-up    the gateway's store opened; the collector's store opened, its ledger and the log verified
+    start-up    the gateway's store opened; the collector's store opened, its ledger and the log verified; and the same
+                from the start of a process that loads the whole program, which is what a user waits for
     proof       the inclusion proofs of an hour's newest entries, as evidence has them, each tile checked
     history     the last hour as the page asks for it: found by time, every entry verified
 """
 
 import os
 import sqlite3
+import subprocess
+import sys
 import tempfile
 import time
 from collections import deque
@@ -50,12 +53,32 @@ _GOAL = Goal(most=1.2)
 _LEAF, _ = seal(Kind.READINGS, CHAIN, 0, bytes(32), Clock(_FIRST_MS, bytes(16), 0, 3), (), ())
 
 
+_GATEWAY = """
+import os, sys
+from pathlib import Path
+import gateway.agent
+from gateway.store import Store
+from vitaledger.keys import Ed25519Signer
+Store.open(Path(sys.argv[1]), Ed25519Signer("bench.example/gateway/b1", bytes.fromhex(sys.argv[2])), random=os.urandom)
+"""
+_COLLECTOR = """
+import sys
+from pathlib import Path
+import collector.service
+from collector.reader import Reader
+from collector.verified import VerifiedStore
+with Reader.open(Path(sys.argv[1])) as reader:
+    VerifiedStore(reader, sys.argv[2]).log(reader.logs()[0])
+"""
+
+
 class OldGateway:
     """A gateway's store with `size` entries that are old, and a heads entry behind them."""
 
     def __init__(self, folder: Path, size: int) -> None:
         self.path = folder
-        self.signer = Ed25519Signer("bench.example/gateway/b1", os.urandom(32))
+        self._key = os.urandom(32)
+        self.signer = Ed25519Signer("bench.example/gateway/b1", self._key)
         self._made = 0
         Store.open(folder, self.signer, random=os.urandom).close()
         tree = deep_tree([leaf_hash(_LEAF)] * TILE_WIDTH, size)
@@ -82,6 +105,10 @@ class OldGateway:
     def start(self) -> None:
         """Open it, and close it."""
         self.open().close()
+
+    def process(self) -> None:
+        """The same from the start of a process."""
+        subprocess.run([sys.executable, "-c", _GATEWAY, str(self.path), self._key.hex()], check=True)
 
     def append(self, store: Store) -> None:
         """Commit the next entries."""
@@ -141,6 +168,10 @@ class OldCollector:
         with Reader.open(self.path) as reader:
             self._log(reader)
 
+    def process(self) -> None:
+        """The same from the start of a process."""
+        subprocess.run([sys.executable, "-c", _COLLECTOR, str(self.path), self.vkey], check=True)
+
     def _log(self, reader: Reader) -> VerifiedLog:
         store = VerifiedStore(reader, self.vkey)
         log = store.log(reader.logs()[0])
@@ -179,11 +210,13 @@ def _filling(path: Path) -> sqlite3.Connection:
 def measure(effort: Effort) -> Iterator[Figure]:
     """Ratios of what the large log takes to what the small one takes, run by run."""
     sizes = (_SIZES[0], _SHORT if effort.short else _SIZES[1])
+    few = 1 if effort.short else effort.runs  # of whole processes
     at = f"{sizes[1]:,} against {sizes[0]:,} entries, one core, both in turn"
     with one_core():
         with tempfile.TemporaryDirectory(prefix="vitaledger-bench-", dir=scratch()) as name:
             gateways = [OldGateway(Path(name) / str(size), size) for size in sizes]
             yield from _compared("start-up of the gateway's store", [each.start for each in gateways], effort.runs, at)
+            yield from _compared("the gateway's process to there", [each.process for each in gateways], few, at)
             stores = [each.open() for each in gateways]
             appends = [lambda g=g, s=s: g.append(s) for g, s in zip(gateways, stores, strict=True)]
             yield from _compared(f"append: {_COMMITS} commits of {_COMMIT} entries", appends, effort.runs, at)
@@ -192,6 +225,7 @@ def measure(effort: Effort) -> Iterator[Figure]:
         with tempfile.TemporaryDirectory(prefix="vitaledger-bench-", dir=scratch()) as name:
             found = [OldCollector(Path(name) / str(size), size) for size in sizes]
             yield from _compared("start-up of the collector's checks", [each.start for each in found], effort.runs, at)
+            yield from _compared("the collector's process to there", [each.process for each in found], few, at)
             yield from _compared("proofs of an hour's entries", [each.prove for each in found], effort.runs, at)
             yield from _compared("history of the last hour", [each.ask for each in found], effort.runs, at)
 

@@ -259,7 +259,9 @@ class Reader:
     # -- entries, statements and tiles --------------------------------------------------------------------------------
 
     def entry(self, log: int, index: int) -> tuple[bytes, bytes] | None:
-        """(leaf, body) of a gateway's entry."""
+        """(leaf, body) of a gateway's entry; None where it is not there, or could not be."""
+        if not 0 <= index < MAX_LOG:  # a position that says so is wrong: its row would be of another log
+            return None
         found: tuple[bytes, bytes] | None = self._db.execute(
             "SELECT leaf, body FROM entries WHERE id = ?", (entry_id(log, index),)
         ).fetchone()
