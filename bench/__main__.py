@@ -8,8 +8,7 @@ import sqlite3
 import sys
 from pathlib import Path
 
-from bench import audit, evidence, history, live, many, merging, outage, proofs, receipt, sealing, soak
-from bench import bytes as sizes
+from bench import audit, bytes as sizes, evidence, growth, history, live, many, merging, outage, proofs, receipt, sealing, soak
 from bench.figure import RUNS, Effort, Figure, Measure, told
 
 MEASURES: dict[str, Measure] = {
@@ -23,6 +22,7 @@ MEASURES: dict[str, Measure] = {
     "many": many.measure,
     "proofs": proofs.measure,
     "history": history.measure,
+    "growth": growth.measure,
 }
 
 

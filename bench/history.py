@@ -54,7 +54,7 @@ def make_day(folder: Path, entries: int) -> Day:
         Kind.DEVICE_EVENT, CHAIN, [(int(PartType.EVENT), events.encode(events.Line(LineState.UP, "bed-1", "", None)))]
     )
     for n in range(entries - 1):
-        site.seal(Kind.READINGS, CHAIN, [(int(PartType.VALUES), VALUES.encode(_values(n)))])
+        site.seal(Kind.READINGS, CHAIN, [(int(PartType.VALUES), VALUES.encode(values(n)))])
         site.now_ms += ENTRY_S * 1000
         if n % _HEADS_EVERY == 0:
             site.state_heads()
@@ -66,7 +66,8 @@ def make_day(folder: Path, entries: int) -> Day:
     return Day(ward.path, ward.vkey, entries, T0 * 1000, site.now_ms * 1000)
 
 
-def _values(n: int) -> Values:
+def values(n: int) -> Values:
+    """What the n-th entry says."""
     series = []
     for handle, (lowest, above) in _VALUES.items():
         code, unit, exponent = CODES[handle]

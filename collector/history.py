@@ -216,13 +216,8 @@ def follow(log: VerifiedLog, chain: ChainRow, rows: Sequence[Sealed], seq: int, 
 
 
 def next_place(reader: Reader, chain: int, seq: int, last: int) -> Position | None:
-    """The first position of a micro-chain in seq … last, by ever wider looks: a hole may be of any width."""
-    width = _BATCH
-    while seq <= last:
-        if found := reader.positions(chain, seq, min(seq + width - 1, last)):
-            return found[0]
-        seq, width = seq + width, width * 2
-    return None
+    """The first position of a micro-chain in seq … last; what a hole before it costs does not depend on its width."""
+    return reader.first_position(chain, seq, last)
 
 
 def _missing(log: VerifiedLog, chain: ChainRow, first: int, last: int) -> Seen:

@@ -260,7 +260,9 @@ class Reader:
     # -- entries, statements and tiles --------------------------------------------------------------------------------
 
     def entry(self, log: int, index: int) -> tuple[bytes, bytes] | None:
-        """(leaf, body) of a gateway's entry."""
+        """(leaf, body) of a gateway's entry; None where it is not there, or could not be."""
+        if not 0 <= index < MAX_LOG:  # a position that says so is wrong: its row would be of another log
+            return None
         found: tuple[bytes, bytes] | None = self._db.execute(
             "SELECT leaf, body FROM entries WHERE id = ?", (entry_id(log, index),)
         ).fetchone()
@@ -388,6 +390,12 @@ class Reader:
         return [
             Sealed(_position(seq, idx, at), leaf, body) for seq, idx, at, leaf, body in self._db.execute(query, given)
         ]
+
+    def first_position(self, chain: int, first_seq: int, last_seq: int) -> Position | None:
+        """Where the first of the entries first_seq … last_seq of a micro-chain stands that there is."""
+        query = "SELECT seq, idx, wall_ms FROM positions WHERE chain = ? AND seq BETWEEN ? AND ? ORDER BY seq LIMIT 1"
+        row = self._db.execute(query, (chain, first_seq, last_seq)).fetchone()
+        return None if row is None else Position(*row)
 
     def last_position(self, chain: int, seq: int) -> Position | None:
         """Where the newest entry of a micro-chain stands whose number is at most `seq`."""

@@ -135,7 +135,7 @@ def test_a_changed_body_is_failed_and_its_neighbours_are_proven(changed):
         assert found[1].opened is None
 
 
-@pytest.mark.parametrize("what", ["leaf", "missing", "position", "moved position", "tile"])
+@pytest.mark.parametrize("what", ["leaf", "missing", "position", "moved position", "position elsewhere", "tile"])
 def test_whatever_is_wrong_with_an_entry_shows_it_as_failed(changed, what):
     with changed() as store:
         chain, index = place_of(store, "nonin:port:bed-1", 100)
@@ -147,6 +147,10 @@ def test_whatever_is_wrong_with_an_entry_shows_it_as_failed(changed, what):
         "missing": ("DELETE FROM entries WHERE id = ?", row),
         "position": ("DELETE FROM positions WHERE chain = ? AND seq = 100", chain),
         "moved position": ("UPDATE positions SET idx = idx + 1 WHERE chain = ? AND seq = 100", chain),
+        "position elsewhere": (  # the row of an entry of the log behind this one
+            "UPDATE positions SET idx = 3 + (1 << 40) WHERE chain = ? AND seq = 100",
+            chain,
+        ),
         "tile": ("UPDATE tiles SET hashes = ? WHERE log = 1 AND level = 0 AND n = 0", tile[::-1]),
     }[what]
     with changed(sql) as store:
