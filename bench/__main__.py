@@ -8,7 +8,8 @@ import sqlite3
 import sys
 from pathlib import Path
 
-from bench import audit, bytes as sizes, evidence, growth, history, live, many, merging, outage, proofs, receipt, sealing, soak
+from bench import audit, evidence, growth, history, live, many, merging, outage, proofs, receipt, sealing, soak
+from bench import bytes as sizes
 from bench.figure import RUNS, Effort, Figure, Measure, told
 
 MEASURES: dict[str, Measure] = {

@@ -21,7 +21,7 @@ class Rows(Protocol):
         ...
 
     def leaves(self, log: int, first: int, end: int) -> list[tuple[int, bytes]]:
-        """(index, leaf) of what is stored of [first, end)."""
+        """(index, leaf) of what is stored of [first, end); bytes, unless the store was changed."""
         ...
 
 
@@ -37,8 +37,8 @@ class Edges:
     def full(self, log: int, level: int, n: int) -> bytes:
         """A full tile; VerificationError where the store lacks it."""
         tile = self._rows.tile(log, level, n)
-        if tile is None or len(tile) != TILE_WIDTH * HASH_SIZE:
-            found = "no tile" if tile is None else f"{len(tile)} bytes"
+        if not isinstance(tile, bytes) or len(tile) != TILE_WIDTH * HASH_SIZE:
+            found = "no tile" if tile is None else f"{len(tile)} bytes" if isinstance(tile, bytes) else "no bytes"
             raise VerificationError(f"log {log}: tile {level}/{n}: expected 8192 bytes, found {found}")
         return tile
 
@@ -48,6 +48,9 @@ class Edges:
         leaves = self._rows.leaves(log, first, first + width)
         if len(leaves) != width:
             raise VerificationError(f"log {log}: a leaf of [{first}, {first + width}) is missing in the store")
+        wrong = next((index for index, leaf in leaves if not isinstance(leaf, bytes)), None)
+        if wrong is not None:
+            raise VerificationError(f"log {log}: the leaf of entry {wrong} is no bytes in the store")
         return b"".join([leaf_hash(leaf) for _, leaf in leaves])
 
     def above(self, log: int, level: int, n: int, width: int) -> bytes:
