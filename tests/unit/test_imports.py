@@ -58,8 +58,8 @@ def test_the_core_imports_only_what_it_may(path):
 
 
 PURE_STANDARD = {
-    "array", "base64", "collections", "contextlib", "dataclasses", "enum", "fractions", "functools", "hashlib",
-    "itertools", "json", "math", "re", "struct", "sys", "types", "typing", "zlib",
+    "array", "base64", "binascii", "collections", "contextlib", "dataclasses", "enum", "fractions", "functools",
+    "hashlib", "itertools", "json", "math", "re", "struct", "sys", "types", "typing", "zlib",
 }  # fmt: skip
 
 
