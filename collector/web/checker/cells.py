@@ -79,9 +79,8 @@ class Cells:
 
     width_us: int
     columns: dict[Signal, dict[int, Cell]] = field(default_factory=dict)
-    _columns: "dict[tuple[object, ...], dict[int, Cell]]" = field(
-        default_factory=dict
-    )  # the same, by a signal's fields
+    # the same by a signal's bare fields
+    _columns: "dict[tuple[object, ...], dict[int, Cell]]" = field(default_factory=dict)
 
     def add(self, opened: Opened, from_us: int | None = None, to_us: int | None = None) -> int:
         """Fold in the readings of an entry that lie in [from, to]; answers how many out of memory were left out."""
