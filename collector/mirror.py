@@ -63,9 +63,7 @@ class Mirror:
         self._roots: dict[int, bytes] = {}
         self._builder = TileBuilder.restore(row.stored, store.tile_reader(row.log, row.stored).tile)
         self._strands = Strands(store, row.log, row.origin)
-        self._seen: dict[
-            int, Seen
-        ] = {}  # entries of this transaction, read back as they came, that `advance` moves over
+        self._seen: dict[int, Seen] = {}  # read back as they came in this transaction; `advance` moves over them
         self.row = row
         self.ranges = Ranges(row.stored, store.ranges(row.log))
 
