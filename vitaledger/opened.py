@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from vitaledger import content, events
+from vitaledger.compiled import compile_make
 from vitaledger.entry import (
     GATEWAY_CHAIN,
     SALT_SIZE,
@@ -72,6 +73,9 @@ class Opened:
         return max(times, default=0)
 
 
+_make_opened = compile_make(Opened)
+
+
 def open_entry(leaf: bytes, body: bytes) -> Opened:
     """Open an entry.
 
@@ -86,9 +90,8 @@ def open_entry(leaf: bytes, body: bytes) -> Opened:
 
 def open_parts(entry: Entry, parts: Sequence[Part], withheld: tuple[int, ...]) -> Opened:
     """Open an entry whose parts were held against its commitments; raises MalformedError as `open_entry`."""
-    where = f"{entry.chain} entry {entry.seq}"
     if wrong := _wrong_kind(entry.kind, entry.chain == GATEWAY_CHAIN, tuple([part.type for part in entry.parts])):
-        raise MalformedError(f"{where}: {wrong}")
+        raise MalformedError(f"{_where(entry)}: {wrong}")
     values = waves = raw = event = None
     try:
         for part in parts:
@@ -101,10 +104,14 @@ def open_parts(entry: Entry, parts: Sequence[Part], withheld: tuple[int, ...]) -
             else:
                 event = events.decode(part.content)
     except MalformedError as error:
-        raise MalformedError(f"{where}: {error}") from None
+        raise MalformedError(f"{_where(entry)}: {error}") from None
     if event is not None and (wrong := _wrong_event(entry.kind, entry.chain, event)):
-        raise MalformedError(f"{where}: {wrong}")
-    return Opened(entry, values, waves, raw, event, withheld)
+        raise MalformedError(f"{_where(entry)}: {wrong}")
+    return _make_opened(entry, values, waves, raw, event, withheld)
+
+
+def _where(entry: Entry) -> str:
+    return f"{entry.chain} entry {entry.seq}"
 
 
 def seal_entry(
