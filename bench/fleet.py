@@ -12,7 +12,7 @@ from functools import cache
 from bench.outage_devices import STEP_US
 from bench.outage_gateway import DrivenClock, Line
 from bench.sealing import drafts
-from bench.soak import MIX
+from bench.ward import MIX
 from firmware_sim.scenario import parse
 from firmware_sim.station import stations
 from gateway.chains import Chains
