@@ -106,7 +106,7 @@ class Log:
                 batch.append(each)
             proof = subtree_consistency_proof(self._tiles, begin - begin % TILE, begin + len(batch), size)
             message = messages.Entries(self._next_id, self.origin, size, begin, tuple(batch), tuple(proof))
-            yield self._next_id, messages.ENTRIES.encode(message)
+            yield self._next_id, messages.pack(messages.ENTRIES.encode(message))
             self._next_id += 1
             at += len(batch)
 

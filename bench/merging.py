@@ -1,9 +1,9 @@
 """Merging at the collector: prepared entries of eight gateways, through a broker, until the receipt for the last.
 
 Three ways for the same bytes, in turn: *through MQTT* (a broker, a collector's process, everything that it does);
-*ingest alone* (the collector's ledger step in this process: the same batches, no broker, no network); *plain* (SHA-256
-of each leaf and body, cbor2 on each message, leaf, body and content, and SQLite with the same settings and the same
-transactions). Readings an entry: 20, values only.
+*ingest alone* (the collector's ledger step in this process: the same batches, no broker, no network); *plain*
+(inflating, SHA-256 of each leaf and body, cbor2 on each message, leaf, body and content, and SQLite with the same
+settings and the same transactions). Readings an entry: 20, values only.
 """
 
 import tempfile
@@ -28,6 +28,7 @@ from collector.inbox import Inbox, Message
 from collector.ingest import Step
 from collector.store import connect, entry_id
 from vitaledger.merkle import TILE_WIDTH
+from vitaledger.messages import unpack
 
 GATEWAYS = 8
 ENTRIES = 4096  # of each gateway
@@ -136,7 +137,7 @@ def _plain(load: _Load) -> float:
 
 
 def _rows(log: int, message: Message) -> Sequence[tuple[int, bytes, bytes]]:
-    _, _, _, first, entries, _ = cbor2.loads(message.payload)
+    _, _, _, first, entries, _ = cbor2.loads(unpack(message.payload, message.topic))
     rows = []
     for index, (leaf, body) in enumerate(entries, first):
         sha256(leaf).digest()

@@ -14,8 +14,8 @@ MAX_MESSAGES = 64  # of one gateway; it has at most 16 entries messages and one 
 MAX_BYTES = 4 * 1024 * 1024  # of one gateway
 MAX_GATEWAYS = 4096
 MAX_BATCH = 256
-# What a step works on for half a second, and nobody has an answer before it ends: deflated entries are twice as much.
-MAX_BATCH_BYTES = 1024 * 1024
+# A step works on so much for a second, and nobody has an answer before it ends.
+MAX_BATCH_BYTES = 2 * 1024 * 1024
 LARGE = 64  # a batch of so many messages does not wait for the step's time
 SHARE = 16  # messages of one gateway in a batch: what a gateway has in flight
 

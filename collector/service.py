@@ -38,9 +38,6 @@ SETTLE_S = 1.0  # how long what the broker retains may take to come, from the fi
 MAX_FIRST = 64  # batches in the first step
 _STILL_AT_IT = "WATCHDOG=1\nEXTEND_TIMEOUT_USEC=60000000"  # copying a large store takes longer than a start may
 LOOK_S = 0.5
-# How long a busy worker keeps the interpreter from the network's thread, which asks for it several times a message.
-# Against Python's own 5 ms it costs a tenth more of a core, and receipts come a fifth sooner at a collector under load.
-SWITCH_S = 0.0005
 STOP_S = 15.0  # more than a step takes on a slow disk
 
 
@@ -188,7 +185,6 @@ def _serve(config: Config, ready: Callable[[int], None] | None, stop: threading.
     pages = Pages(config.store_path, str(signer.vkey), http.zone, http.names) if http.pages else None
     app = create_app(reader, lambda: _health(step, worker, link), metrics.page, pages)
     server = Server(app, http.host, http.port, pages.end if pages is not None else lambda: None)
-    sys.setswitchinterval(SWITCH_S)
     worker.start()
     server.start()
     link.start()
