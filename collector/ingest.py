@@ -156,6 +156,7 @@ class Step:
         """Forget what was in mind and take up the store as it stands."""
         self._stale = True
         self._store.abandon()
+        self._store.forget_edges()
         self._mirrors.clear()
         self.ledger.load()
         self._unmoved = {row.log: row for row in self._store.unmoved()}

@@ -307,6 +307,10 @@ class Reader:
         """The hashes of the tree of the first `size` leaves, for `vitaledger.merkle`'s proofs and roots."""
         return LogTiles(self._edges, log, size)
 
+    def forget_edges(self) -> None:
+        """Let the readers of tiles read the right edges again, from the rows as they stand then."""
+        self._edges.forget()
+
     # -- the ledger ---------------------------------------------------------------------------------------------------
 
     def ledger_head(self) -> LedgerHead:

@@ -115,6 +115,7 @@ class Store(Reader):
             self._db.execute("COMMIT")
         except BaseException:
             self._refused = None
+            self.forget_edges()  # what they were made of may never have been committed
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise

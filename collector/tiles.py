@@ -34,6 +34,10 @@ class Edges:
         self._rows = rows
         self._known: dict[tuple[int, int, int], bytes] = {}
 
+    def forget(self) -> None:
+        """Read all of it again when it is asked for: rows were taken back, or were not what a signed root says."""
+        self._known.clear()
+
     def full(self, log: int, level: int, n: int) -> bytes:
         """A full tile; VerificationError where the store lacks it."""
         tile = self._rows.tile(log, level, n)

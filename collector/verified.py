@@ -73,7 +73,7 @@ class VerifiedLedger:
         checkpoint = self.head.checkpoint
         if checkpoint.origin != key.name:
             raise VerificationError(f"ledger: expected the checkpoint of {key.name}, found {checkpoint.origin}")
-        self.tiles = AuthenticTiles(reader.tile_reader(LEDGER, checkpoint.size), checkpoint.size, checkpoint.root)
+        self.tiles = _authentic(reader, LEDGER, checkpoint.size, checkpoint.root)
 
     @property
     def size(self) -> int:
@@ -150,7 +150,7 @@ class VerifiedLog:
                 f"statement {self.anchor_statement}: expected the anchor of {self.row.origin} at size {size}, "
                 f"found that of {head.origin} at size {head.size}"
             )
-        self.tiles = AuthenticTiles(self.reader.tile_reader(self.row.log, size), size, head.root)
+        self.tiles = _authentic(self.reader, self.row.log, size, head.root)
         self.anchored = size
 
     def _find_custody(self) -> None:
@@ -163,7 +163,7 @@ class VerifiedLog:
         if said.size > self.anchored:
             if said.size > self.row.stored:
                 raise VerificationError(f"custody of {said.size} entries was stated, {self.row.stored} are stored")
-            self._custody = AuthenticTiles(self.reader.tile_reader(self.row.log, said.size), said.size, said.root)
+            self._custody = _authentic(self.reader, self.row.log, said.size, said.root)
 
     def leaf_hash(self, index: int) -> bytes | None:
         """The hash at `index` by the log's tree, checked; None where no tree that is signed reaches so far yet."""
@@ -259,6 +259,14 @@ def enrolled_key(reader: Reader, ledger: VerifiedLedger, row: LogRow) -> str:
             f"the store says {row.gateway}, {row.vkey}"
         )
     return row.vkey
+
+
+def _authentic(reader: Reader, log: int, size: int, root: bytes) -> AuthenticTiles:
+    try:
+        return AuthenticTiles(reader.tile_reader(log, size), size, root)
+    except VerificationError:
+        reader.forget_edges()  # a store that is put right holds again, for a process that saw it wrong too
+        raise
 
 
 def _short(digest: bytes) -> str:

@@ -8,6 +8,7 @@ import pytest
 import collector.ranges
 from collector.ledger import Ledger
 from collector.store import LostSwapError, Reader, Store, entry_id
+from collector.verified import State, VerifiedStore
 from tests.unit.collector.model_gateway import NOW, Desk, Gateway
 from vitaledger import merkle, statement
 from vitaledger.errors import MisuseError, VerificationError
@@ -140,6 +141,33 @@ def test_an_edge_that_was_read_once_grows_and_is_not_read_again(desk):
     assert desk.store.tile_reader(1, 600).tile(1, 0, 2) == roots[0] + roots[1]
     with Reader.open(desk.path) as other, pytest.raises(VerificationError, match="tile 0/0"):
         other.tile_reader(1, 600).tile(1, 0, 2)
+
+
+def test_an_edge_of_rows_that_were_taken_back_is_read_again(desk):
+    gateway = Gateway().add(300)
+    desk.send_all(gateway)
+    tile = desk.store.tile(1, 0, 0)
+
+    def fail():
+        with desk.store.transaction():
+            desk.store._db.execute("UPDATE tiles SET hashes = ? WHERE log = 1", (tile[::-1],))
+            assert desk.store.tile_reader(1, 300).tile(1, 0, 1) != merkle.range_root(gateway.tiles, 0, 256)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert desk.store.tile_reader(1, 300).tile(1, 0, 1) == merkle.range_root(gateway.tiles, 0, 256)
+
+
+def test_what_was_wrong_and_was_put_right_holds_again_for_who_saw_it(desk):
+    desk.send_all(Gateway().add(300))
+    good = desk.store.tile(1, 0, 0)
+    with Reader.open(desk.path) as reader:
+        store = VerifiedStore(reader, str(desk.signer.vkey))
+        for tile, holds in ((good[::-1], False), (good, True)):
+            desk.store._db.execute("UPDATE tiles SET hashes = ? WHERE log = 1", (tile,))
+            log = store.log(reader.logs()[0])
+            assert (log.failure is None, log.look(299).verdict.state is State.PROVEN) == (holds, holds)
 
 
 def test_the_examples_hold():
