@@ -24,10 +24,12 @@ from bench.ward import MIX, Spent, Ward, rss_mb, spent
 from gateway.config import MqttConfig
 from gateway.reader import Reader
 from vitaledger.entry import PartType, parse_body
+from vitaledger.errors import MisuseError
 from vitaledger.marks import Direction
 from vitaledger.raw import Chunk, decode_raw
 
 WINDOW_S = 24
+LEAST_S = 6  # every device has sealed some entries by then
 SETTLE_S = 15  # chains have begun, identities are told, what is loaded once is loaded
 _DAY_S, _HOUR_S = 86_400, 3_600
 
@@ -58,7 +60,7 @@ def running(settle_s: float, anchor_s: float) -> Iterator[Ward]:
 
 def measure(effort: Effort) -> Iterator[Figure]:
     """CPU and memory in windows of a run, bytes written over all of it."""
-    window_s, anchor_s = effort.of(WINDOW_S), MqttConfig().anchor_every_s
+    window_s, anchor_s = max(effort.of(WINDOW_S), LEAST_S), MqttConfig().anchor_every_s
     began = time.monotonic()
     with running(effort.of(SETTLE_S), anchor_s) as ward:
         moments = [_moment(ward)]
@@ -96,11 +98,12 @@ def _moment(ward: Ward) -> _Moment:
 
 
 def size_of(state: Path) -> int:
-    """How many entries a gateway's log has."""
-    if not (state / "log.db").is_file():
+    """How many entries a gateway's log has; 0 as long as the gateway is still making its store."""
+    try:
+        with Reader.open(state) as log:
+            return log.size
+    except MisuseError:
         return 0
-    with Reader.open(state) as log:
-        return log.size
 
 
 def _received(state: Path, first: int, end: int) -> int:

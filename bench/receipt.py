@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import quantiles
 
 from bench.figure import Effort, Figure, Goal, of_runs
-from bench.live import SETTLE_S, WINDOW_S, raw_of, running, size_of
+from bench.live import LEAST_S, SETTLE_S, WINDOW_S, raw_of, running, size_of
 from gateway.reader import Reader
 from vitaledger.entry import Kind, parse_leaf
 
@@ -26,7 +26,7 @@ def measure(effort: Effort) -> Iterator[Figure]:
     with running(effort.of(SETTLE_S), ANCHOR_S) as ward:
         sizes = [size_of(ward.gateway_state)]
         for _ in range(effort.runs):
-            time.sleep(effort.of(WINDOW_S))
+            time.sleep(max(effort.of(WINDOW_S), LEAST_S))
             sizes.append(size_of(ward.gateway_state))
         ward.await_condition("a receipt for the last entry", 20, lambda: _receipted(ward.gateway_state) >= sizes[-1])
         with Reader.open(ward.gateway_state) as log:
