@@ -18,7 +18,7 @@ from bench.collecting import Running, collecting
 from bench.figure import Effort, Figure, Goal, of_runs
 from bench.fleet import ANCHOR_S, Log, Round, eight_devices
 from bench.sender import Sender
-from bench.soak import cpu_s, rss_mb
+from bench.ward import cpu_s, rss_mb
 
 GATEWAYS = 1000
 P99 = Goal(most=2.0)

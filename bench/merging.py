@@ -22,7 +22,7 @@ from bench.fleet import Log, Round, one_signal
 from bench.scratch import scratch
 from bench.sealing import READINGS, one_core
 from bench.sender import Sender
-from bench.soak import cpu_s
+from bench.ward import cpu_s
 from collector.enrolment import open_ledger
 from collector.inbox import Inbox, Message
 from collector.ingest import Step

@@ -27,7 +27,14 @@ from vitaledger.checkpoint import parse_unverified
 from vitaledger.entry import parse_body, parse_leaf, verify_body
 from vitaledger.errors import ForkError, MalformedError, VerificationError
 from vitaledger.keys import parse_vkey, verifier_of
-from vitaledger.merkle import HASH_SIZE, consistency_proof, leaf_hash, root, root_from_tiles, verify_subtree_consistency
+from vitaledger.merkle import (
+    consistency_proof,
+    leaf_hash,
+    root,
+    root_from_tiles,
+    split_hashes,
+    verify_subtree_consistency,
+)
 from vitaledger.messages import BAD_REQUEST, CONFLICT, OK, REFUSED, TILE, Entries
 from vitaledger.statement import Anchor, Custody, Finding
 from vitaledger.tiles import TileBuilder
@@ -180,8 +187,7 @@ class Mirror:
     def _hashes(self, start: int, first: int) -> list[bytes]:
         """The leaf hashes of a tile up to an entry of it: those of the right edge are in mind."""
         if first == self._builder.size:
-            edge = self._builder.partial(0)
-            return [edge[at : at + HASH_SIZE] for at in range(0, len(edge), HASH_SIZE)]
+            return split_hashes(self._builder.partial(0))
         return [leaf_hash(leaf) for _, leaf in self._store.leaves(self.row.log, start, first)]
 
     def advance(self, now_ms: int, most: int = MAX_ADVANCE) -> bool:

@@ -64,7 +64,7 @@ class Edges:
         if len(known) < width * HASH_SIZE:
             first = n * TILE_WIDTH
             below = range(first + len(known) // HASH_SIZE, first + width)
-            known += b"".join([merkle.root(_split(self.full(log, level - 1, child))) for child in below])
+            known += b"".join([merkle.root(merkle.split_hashes(self.full(log, level - 1, child))) for child in below])
             self._known.pop(key, None)
             if len(self._known) >= MAX_EDGES:
                 del self._known[next(iter(self._known))]
@@ -90,7 +90,3 @@ class LogTiles:
         if level:
             return self._edges.above(self._log, level, n, width)
         return self._edges.leaves(self._log, n, width)
-
-
-def _split(row: bytes) -> list[bytes]:
-    return [row[at : at + HASH_SIZE] for at in range(0, len(row), HASH_SIZE)]

@@ -191,16 +191,12 @@ def _edge(reader: Reader, log: int, size: int) -> Iterator[Item]:
         if not width:
             continue
         if level:
-            hashes = [merkle.root(_split(_full(reader, log, level - 1, child))) for child in below]
+            hashes = [merkle.root(merkle.split_hashes(_full(reader, log, level - 1, child))) for child in below]
         else:
             held = dict(reader.leaves(log, below.start, below.stop))
             found = [_bytes(held.get(index)) for index in below]
             hashes = [bytes(HASH_SIZE) if leaf is None else leaf_hash(leaf) for leaf in found]
         yield [level, n, b"".join(hashes)]
-
-
-def _split(tile: bytes) -> list[bytes]:
-    return [tile[at : at + HASH_SIZE] for at in range(0, len(tile), HASH_SIZE)]
 
 
 def _bytes(cell: object) -> bytes | None:

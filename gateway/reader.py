@@ -17,7 +17,7 @@ from gateway.schema import Seal, parse_seal
 from vitaledger import merkle, note
 from vitaledger.checkpoint import Checkpoint, parse_unverified
 from vitaledger.errors import MalformedError, MisuseError, VerificationError
-from vitaledger.merkle import HASH_SIZE, TILE_WIDTH, leaf_hash
+from vitaledger.merkle import TILE_WIDTH, leaf_hash
 
 MAX_ROOTS = 2048  # of tiles that are kept: the right edge of the tree has at most 255 on each level
 
@@ -123,7 +123,7 @@ class Rows:
             hashes = self.full_tile(level, n)
             if hashes is None:
                 raise VerificationError(f"tile {level}/{n} is missing from the store")
-            found = merkle.root([hashes[at : at + HASH_SIZE] for at in range(0, len(hashes), HASH_SIZE)])
+            found = merkle.root(merkle.split_hashes(hashes))
             if len(self._roots) >= MAX_ROOTS:
                 del self._roots[next(iter(self._roots))]
             self._roots[level, n] = found

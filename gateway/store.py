@@ -210,7 +210,7 @@ class Store:
             first, seal = self._builder.size, self._seal
             if journal is not None and (journal.first, journal.end) == (seal.journal_first, seal.journal_end):
                 journal = None
-            due, self._due = self._due, None
+            due = self._due
             if not drafts and journal is None and due is None:
                 return Committed(first, first, self._checkpoint)
             sealer = Sealer(self.origin, self._heads, self._contexts, self._ledger, self._random)
@@ -226,7 +226,7 @@ class Store:
                 if seal is not self._seal:
                     self._write_seal(seal)
             if due is not None:
-                self._custody, self._ledger = due[0].size, due[0].ledger
+                self._due, self._custody, self._ledger = None, due[0].size, due[0].ledger
             self._builder, self._checkpoint = builder, signed
             self._journal, self._seal = hashes, seal
             self._heads.update(sealer.heads)
@@ -390,7 +390,7 @@ class Store:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        try:
+        with _translated():
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -404,8 +404,6 @@ class Store:
                 if self._db.in_transaction:
                     self._db.rollback()
                 raise
-        except sqlite3.DatabaseError as error:
-            raise _as_store_error(error) from error
 
 
 def is_locked(path: Path) -> bool:
@@ -451,8 +449,4 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except sqlite3.DatabaseError as error:
-        raise _as_store_error(error) from error
-
-
-def _as_store_error(error: sqlite3.DatabaseError) -> StoreError:
-    return StoreError(f"store: {error}")
+        raise StoreError(f"store: {error}") from error

@@ -80,7 +80,7 @@ class AuthenticTiles:
         above, at = divmod(n, TILE_WIDTH)
         expected = self.tile(level + 1, above, at + 1)[-HASH_SIZE:]
         data = self._read(level, n, TILE_WIDTH)
-        found = merkle.root([data[i : i + HASH_SIZE] for i in range(0, len(data), HASH_SIZE)])
+        found = merkle.root(merkle.split_hashes(data))
         if found != expected:
             raise VerificationError(
                 f"{tile_path(level, n)}: expected hash {expected[:4].hex()}…, found {found[:4].hex()}…"

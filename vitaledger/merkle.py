@@ -54,6 +54,11 @@ def node_hash(left: bytes, right: bytes) -> bytes:
     return sha256(b"\x01" + left + right).digest()
 
 
+def split_hashes(tile: bytes) -> list[bytes]:
+    """The hashes of a tile, or of what there is of one."""
+    return [tile[at : at + HASH_SIZE] for at in range(0, len(tile), HASH_SIZE)]
+
+
 def root(leaf_hashes: Sequence[bytes]) -> bytes:
     """The root of a tree, or of a subtree, that has exactly these leaves."""
     row = list(leaf_hashes)
@@ -348,7 +353,7 @@ class _Nodes:
     def rows(self, n: int) -> list[list[bytes]]:
         """The nodes within the n-th tile of leaves, row by row: 256 leaves, 128 nodes, … 2 nodes."""
         tile = self._tile(0, n)
-        row = [tile[at : at + HASH_SIZE] for at in range(0, TILE_WIDTH * HASH_SIZE, HASH_SIZE)]
+        row = split_hashes(tile[: TILE_WIDTH * HASH_SIZE])
         found = []
         while len(row) > 1:
             found.append(row)

@@ -175,7 +175,7 @@ class TileBuilder:
             width = partial_width(size, level)
             if len(row) != width * HASH_SIZE:
                 raise MisuseError(f"partial tile {level} of size {size}: expected {width} hashes, got {len(row)} bytes")
-            hashes = _split(row)
+            hashes = merkle.split_hashes(row)
             for height in reversed(range(TILE_HEIGHT)):
                 if width >> height & 1:
                     made._peaks.append(merkle.root(hashes[: 1 << height]))
@@ -196,7 +196,9 @@ class TileBuilder:
                 partials.append(read_tile(0, n, width)[: width * HASH_SIZE] if width else b"")
                 continue
             below = range(n * TILE_WIDTH, n * TILE_WIDTH + width)
-            partials.append(b"".join(merkle.root(_split(read_tile(level - 1, i, TILE_WIDTH))) for i in below))
+            partials.append(
+                b"".join(merkle.root(merkle.split_hashes(read_tile(level - 1, i, TILE_WIDTH))) for i in below)
+            )
         return cls.from_partials(size, partials)
 
     @property
@@ -303,7 +305,3 @@ class MemoryTiles(StoredTiles):
     def root(self) -> bytes:
         """The root of the tree of all leaves."""
         return self._builder.root()
-
-
-def _split(row: bytes) -> list[bytes]:
-    return [row[at : at + HASH_SIZE] for at in range(0, len(row), HASH_SIZE)]

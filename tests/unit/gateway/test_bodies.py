@@ -2,14 +2,18 @@
 
 import sqlite3
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway import schema
 from gateway.bodies import LEAST, pack, unpack
 from gateway.reader import Reader
+from gateway.sealing import DraftError
+from gateway.store import StoreError
 from gateway.verify import verify_store
 from tests.unit.gateway.makers import KEY, LEDGER_KEY, ModelLedger, heads, open_store, readings
+from vitaledger.entry import GATEWAY_CHAIN
 
 LONG = b"\x81" + b"values that are much like those before " * 40
 
@@ -76,3 +80,22 @@ def test_a_receipt_is_stored_with_the_next_commit(tmp_path):
     with Reader.open(tmp_path) as reader:
         report = verify_store(reader, KEY, [LEDGER_KEY])
     assert (report.ok, report.receipts, report.custody) == (True, 1, 6)
+
+
+def test_a_receipt_waits_for_another_commit_where_one_fails(tmp_path):
+    ledger = ModelLedger()
+    with open_store(tmp_path) as store:
+        store.commit([readings("nonin:port:bed-1", n * 1000) for n in range(9)])
+        store.keep_receipt(ledger.receipt(6, store._rows.root_at(6)), 1_700_000_000_500)
+        with pytest.raises(DraftError):
+            store.commit([readings(GATEWAY_CHAIN, 9_000)])
+        store._db.execute("CREATE TRIGGER t AFTER INSERT ON receipts BEGIN SELECT RAISE(FAIL, 'no'); END")
+        with pytest.raises(StoreError):
+            store.commit([heads(10_000)])
+        assert (store.size, store.custody) == (9, 0)
+        store._db.execute("DROP TRIGGER t")
+        store.commit([heads(10_000)])
+        assert (store.size, store.custody) == (10, 6)
+    with Reader.open(tmp_path) as reader:
+        report = verify_store(reader, KEY, [LEDGER_KEY])
+    assert (report.ok, report.receipts) == (True, 1)
