@@ -20,9 +20,11 @@ from typing import Protocol
 from firmware_sim.errors import PortError
 
 _READ = 4096
+_DATA = bytes([termios.TIOCPKT_DATA])
 _SIOCOUTQ = 0x5411
 
-SETTLE_S = 0.25  # a host that opens a port may flush it: pyserial does
+_SETTLE_S = 0.25  # a host that has flushed a port may do so again
+_FLUSH_S = 2.0  # a host that opens a terminal may flush it, and a busy machine lets it wait with that: pyserial does
 
 
 class Line(Protocol):
@@ -59,11 +61,21 @@ class Line(Protocol):
         """Bytes written that the host has not taken yet; 0 without a host."""
         ...
 
+    def flushes(self) -> int:
+        """How often the host has thrown away what it found, as far as that can be seen."""
+        ...
+
+    def patience_s(self) -> float:
+        """How long after the opening, or the last flush, no further flush is to be expected."""
+        ...
+
 
 class PtyLine:
     """A pseudo-terminal in raw mode under a symbolic link whose path stays the same.
 
-    Only the master side is held open, so that a hang-up on it tells whether a host has opened the other side.
+    Only the master side is held open, so that a hang-up on it tells whether a host has opened the other side. It is in
+    packet mode (tty_ioctl(4), TIOCPKT), which tells of the host's flushes: a read gives a byte 0 and then data, or one
+    byte that says what the host has done.
 
     Args:
         path: where the link is.
@@ -77,6 +89,7 @@ class PtyLine:
         self._master = -1
         self._slave_name = ""
         self._stale = False
+        self._flushes = 0
 
     def open(self) -> None:
         """See `Line.open`. An existing link is replaced; anything else of that name is left alone."""
@@ -90,7 +103,9 @@ class PtyLine:
         self._slave_name = os.ttyname(slave)
         tty.setraw(slave)
         os.close(slave)
+        fcntl.ioctl(self._master, termios.TIOCPKT, struct.pack("i", 1))
         os.set_blocking(self._master, False)
+        self._flushes = 0
         targets: tuple[str | Path, ...] = (self._slave_name, self._path.absolute())
         for link, target in zip(links, targets, strict=False):
             try:
@@ -117,9 +132,7 @@ class PtyLine:
         """See `Line.connected`."""
         if self._master < 0:
             return False
-        poll = select.poll()
-        poll.register(self._master, select.POLLIN)
-        if any(event & select.POLLHUP for _, event in poll.poll(0)):
+        if self._happened(select.POLLHUP):
             self._forget()
             return False
         return True
@@ -139,11 +152,25 @@ class PtyLine:
         if self._master < 0:
             return b""
         try:
-            return os.read(self._master, _READ)
+            packet = os.read(self._master, _READ)
         except OSError as error:
             if error.errno in {errno.EAGAIN, errno.EIO}:
                 return b""
             raise
+        if packet[:1] == _DATA:
+            return packet[1:]
+        self._flushes += packet[0] & termios.TIOCPKT_FLUSHREAD
+        return b""
+
+    def flushes(self) -> int:
+        """See `Line.flushes`. What the host did comes before what it sent, so no data is read here."""
+        if self._master >= 0 and self._happened(select.POLLPRI):
+            self.read()
+        return self._flushes
+
+    def patience_s(self) -> float:
+        """See `Line.patience_s`."""
+        return _SETTLE_S if self._flushes else _FLUSH_S
 
     def pending(self) -> int:
         """See `Line.pending`."""
@@ -159,6 +186,11 @@ class PtyLine:
         finally:
             os.close(slave)
 
+    def _happened(self, event: int) -> bool:
+        poll = select.poll()
+        poll.register(self._master, event)
+        return any(found & event for _, found in poll.poll(0))
+
     def _open_slave(self) -> int:
         return os.open(self._slave_name, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
 
@@ -169,7 +201,9 @@ class PtyLine:
             with contextlib.suppress(OSError):
                 termios.tcflush(slave, termios.TCIFLUSH)
             os.close(slave)
+            self.flushes()  # that one was not the host's
             self._stale = False
+        self._flushes = 0
 
 
 def _link(link: Path, target: str | Path) -> None:
@@ -256,6 +290,14 @@ class TcpLine:
     def pending(self) -> int:
         """See `Line.pending`: what the other side's system has not acknowledged; the rest survives a close."""
         return 0 if self._client is None else _ioctl_int(self._client.fileno(), _SIOCOUTQ)
+
+    def flushes(self) -> int:
+        """See `Line.flushes`: a socket does not tell."""
+        return 0
+
+    def patience_s(self) -> float:
+        """See `Line.patience_s`."""
+        return _SETTLE_S
 
     def _accept(self) -> None:
         while self._server is not None:

@@ -15,11 +15,11 @@ from typing import Any
 
 from firmware_sim.devices.base import MICROSECONDS
 from firmware_sim.errors import CaptureError
-from firmware_sim.line import SETTLE_S, Line
+from firmware_sim.hosts import TICK_S, await_hosts
+from firmware_sim.line import Line
 
 HEADER_KEY = "vitaledger-capture"
 VERSION = 1
-_TICK_S = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +106,8 @@ class Player:
         self._line, self._clock, self._sleep, self._stopped = line, clock, sleep, stopped
 
     def wait_for_client(self) -> None:
-        """Until a host has the port open, and a moment more: many hosts throw away what is there when they open."""
-        while not self._line.connected() and not self._stopped():
-            self._sleep(_TICK_S)
-        self.hold(SETTLE_S)
+        """Until a host has the port open and has flushed what it found, see `await_hosts`."""
+        await_hosts([self._line], clock=self._clock, sleep=self._sleep, stopped=self._stopped)
 
     def play(self, pieces: list[Piece]) -> None:
         """Write every piece when it is due, or later if the reader is slow; without a reader it is lost."""
@@ -118,7 +116,7 @@ class Player:
             while (self._clock() - start) * MICROSECONDS < piece.time_us and not self._stopped():
                 self._line.read()
                 ahead = piece.time_us / MICROSECONDS - (self._clock() - start)
-                self._sleep(min(max(ahead, 0.0), _TICK_S))
+                self._sleep(min(max(ahead, 0.0), TICK_S))
             rest = piece.data
             while rest and not self._stopped():
                 rest = rest[self._line.write(rest) :]
@@ -126,18 +124,18 @@ class Player:
                     self._line.lost += len(rest)
                     break
                 if rest:
-                    self._sleep(_TICK_S)
+                    self._sleep(TICK_S)
 
     def drain(self) -> None:
         """Until the host has taken everything, or is gone."""
-        self._sleep(_TICK_S)
+        self._sleep(TICK_S)
         while self._line.pending() and not self._stopped():
             self._line.read()
-            self._sleep(_TICK_S)
+            self._sleep(TICK_S)
 
     def hold(self, seconds: float) -> None:
         """Leave the port open for some time."""
         end = self._clock() + seconds
         while self._clock() < end and not self._stopped():
             self._line.read()
-            self._sleep(_TICK_S)
+            self._sleep(TICK_S)

@@ -10,12 +10,11 @@ from collections.abc import Callable
 
 from firmware_sim.devices.base import MICROSECONDS
 from firmware_sim.errors import ScenarioError
-from firmware_sim.line import SETTLE_S
+from firmware_sim.hosts import TICK_S, await_hosts
 from firmware_sim.plugs import Plug
 from firmware_sim.scenario import Scenario
 from firmware_sim.station import stations
 
-TICK_S = 0.005
 _FLUSH_US = 200_000
 _DRAIN_US = 1_000_000
 
@@ -66,12 +65,8 @@ class Server:
             plug.line.close()
 
     def wait_for_clients(self, stopped: Callable[[], bool]) -> None:
-        """Wait until a host has opened every port, and then as long as a host may take to flush what it found."""
-        while not all(plug.line.connected() for plug in self._plugs):
-            if stopped():
-                return
-            self._sleep(TICK_S)
-        self._sleep(SETTLE_S)
+        """Wait until a host has opened every port and has flushed what it found, see `await_hosts`."""
+        await_hosts([plug.line for plug in self._plugs], clock=self._clock, sleep=self._sleep, stopped=stopped)
 
     def run(self, stopped: Callable[[], bool], duration_us: int | None = None) -> None:
         """Serve until `stopped` says so or `duration_us` is over; then let the readers finish and close the ports."""

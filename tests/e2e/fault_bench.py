@@ -36,10 +36,14 @@ class StalledError(Exception):
 
 
 class Pulse:
-    """Notices while the block runs for how long at most this machine gave no time to anybody."""
+    """Notices while the block runs for how long at most this machine gave no time to anybody.
 
-    def __init__(self) -> None:
+    What fails while that was longer than `stall_s` is a StalledError.
+    """
+
+    def __init__(self, stall_s: float = STALL_S) -> None:
         self.longest = 0.0
+        self._stall_s = stall_s
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="pulse", daemon=True)
 
@@ -58,7 +62,7 @@ class Pulse:
     ) -> None:
         self._over.set()
         self._thread.join()
-        if isinstance(error, AssertionError | StageError) and self.longest > STALL_S:
+        if isinstance(error, AssertionError | StageError) and self.longest > self._stall_s:
             raise StalledError(f"this machine stood still for {self.longest:.1f} s: {error}") from error
 
 

@@ -16,6 +16,7 @@ from sim_decoders import DECODERS, truth
 
 from firmware_sim.cli import main
 from firmware_sim.errors import CaptureError, PortError
+from firmware_sim.hosts import await_hosts
 from firmware_sim.line import PtyLine, TcpLine, make_line
 from firmware_sim.replay import Piece, is_capture, pace_bytes, pace_lines, parse_capture
 
@@ -96,6 +97,40 @@ def test_a_terminal_knows_what_was_not_taken_and_forgets_it_for_the_next_reader(
     assert pty_line.connected()
     pty_line.write(b"new")
     assert take(fd, 3) == b"new"
+    os.close(fd)
+
+
+def waited_s(line, happens):
+    """The simulated seconds for which a line's host is waited for; `happens` maps a time to what the host does then."""
+    now = 0.0
+
+    def sleep(seconds):
+        nonlocal now
+        now += seconds
+        for at in [at for at in happens if at <= now]:
+            happens.pop(at)()
+
+    await_hosts([line], clock=lambda: now, sleep=sleep, stopped=lambda: now > 60)
+    assert not happens
+    return now
+
+
+def test_a_host_that_opens_and_flushes_late_is_waited_for(pty_line, tmp_path):
+    path = tmp_path / "deep" / "port"
+    for flushed_s in (1.01, 2.5):  # opened at 1 s
+        fds = []
+        happens = {1.0: lambda fds=fds: fds.append(open_tty(path))}
+        happens[flushed_s] = lambda fds=fds: (os.write(fds[0], b"start"), termios.tcflush(fds[0], termios.TCIFLUSH))
+        assert waited_s(pty_line, happens) == pytest.approx(flushed_s + 0.25, abs=0.02)
+        assert pty_line.read() == b"start"
+        pty_line.write(b"never taken")
+        os.close(fds[0])
+        until(lambda: not pty_line.connected())
+
+
+def test_a_host_that_never_flushes_is_waited_for_a_while(pty_line, tmp_path):
+    fd = open_tty(tmp_path / "deep" / "port")
+    assert waited_s(pty_line, {}) == pytest.approx(2.0, abs=0.02)
     os.close(fd)
 
 
