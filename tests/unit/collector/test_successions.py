@@ -12,23 +12,11 @@ from collector.history import Device, Span, find_device
 from collector.store import Store
 from collector.verified import VerifiedStore
 from collector.verify import verify_store
-from tests.unit.collector.model_gateway import NOW, Desk, Gateway, of
+from tests.unit.collector.model_gateway import NOW, Gateway, of
 from vitaledger import evidence, fork, messages, policy, statement, succession
 from vitaledger.errors import MalformedError, MisuseError, VerificationError
 from vitaledger.keys import Ed25519Signer
 from vitaledger.messages import SuccessionAnswer
-
-
-@pytest.fixture
-def gateway():
-    return Gateway()
-
-
-@pytest.fixture
-def desk(tmp_path, gateway):
-    made = Desk(tmp_path, gateway)
-    yield made
-    made.close()
 
 
 def successor(old, number=2, seed=1):
