@@ -15,7 +15,7 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from bench.fleet import Round
-from gateway.uplink import WINDOW
+from gateway.flights import WINDOW
 from vitaledger import statement
 from vitaledger.messages import CHECKPOINT_ANSWER, ENTRIES_ANSWER, OK, RECEIPT, ROOT, parse_topic, topic
 

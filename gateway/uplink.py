@@ -47,11 +47,12 @@ from enum import Enum
 from hashlib import sha256
 
 from gateway.actions import Action, Alarm, Fork, Publish, SaveLedgers, SaveReceipt, ShowLedger, Succeeded
+from gateway.flights import ANSWER_S, Flights, Heard
 from gateway.handover import Handover
 from gateway.ledgers import Ledgers
-from gateway.outbox import LogView, fill, next_first
+from gateway.outbox import LogView
 from gateway.receipts import VerifiedReceipt, verify_receipt
-from gateway.runs import Run, add, first_gap, total
+from gateway.runs import first_gap, total
 from vitaledger import messages, succession, witness
 from vitaledger.checkpoint import Checkpoint, open_checkpoint, parse_unverified
 from vitaledger.errors import ForkError, MalformedError, VerificationError, VitaledgerError
@@ -60,7 +61,6 @@ from vitaledger.keys import Verifier
 from vitaledger.messages import (
     CHECKPOINT_ANSWER,
     CONFLICT,
-    ENTRIES,
     ENTRIES_ANSWER,
     FORBIDDEN,
     LEDGER_NOTES,
@@ -68,16 +68,13 @@ from vitaledger.messages import (
     OK,
     RECEIPT,
     SUCCESSION_ANSWER,
-    TILE,
     UNKNOWN,
 )
 from vitaledger.text import parse_decimal
 
 __all__ = [
     "ANSWER_S",
-    "REPORT_S",
     "RETRY_S",
-    "WINDOW",
     "Action",
     "Alarm",
     "Fork",
@@ -91,10 +88,7 @@ __all__ = [
     "Uplink",
 ]
 
-ANSWER_S = 10.0  # an answer that takes longer counts as none
-REPORT_S = 2.0  # how long entries wait for the collector's report of what it holds
 RETRY_S = 10.0
-WINDOW = 16
 
 
 class State(Enum):
@@ -116,13 +110,6 @@ class Progress:
     stored: int
     in_flight: int
     problem: str | None
-
-
-@dataclass(slots=True)
-class _Flight:
-    id: int
-    run: Run
-    sent: float
 
 
 @dataclass(slots=True)
@@ -154,23 +141,16 @@ class Uplink:
     ledger_note: bytes | None = None
     state: State = State.OFFLINE
     witnessed: int | None = None
-    _stored: list[Run] | None = None  # None: the collector has not said yet
     _anchor: _Anchor | None = None
     _next_anchor: float = 0.0
     _unanswered: int = 0
-    _report_by: float = 0.0
-    _flights: dict[int, _Flight] = field(default_factory=dict)
-    _window: int = WINDOW
-    _failures: int = 0
-    _pause_until: float = 0.0
-    _last_answer: float = 0.0
+    _flights: Flights = field(init=False)
     _problems: dict[str, str] = field(default_factory=dict)
     _show_at: float = 0.0
-    _next_id: int = 0
     _handover: Handover | None = None  # where FORKED
 
     def __post_init__(self) -> None:
-        self._next_id = max(1, self.first_id)
+        self._flights = Flights(self.origin, self.log, max(1, self.first_id))
         self.custody = max(0, self.custody)
 
     # -- inputs ------------------------------------------------------------------------------------------------------
@@ -219,10 +199,7 @@ class Uplink:
                     "the broker takes the checkpoints and the collector does not answer: it is not running, or the "
                     "broker lets this identity not publish or subscribe (a denied publish looks like a success)",
                 )
-        oldest = min((flight.sent for flight in self._flights.values()), default=now)
-        if now - max(oldest, self._last_answer) >= ANSWER_S and self._flights:
-            self._window = max(1, self._window // 2)
-            self._flights.clear()
+        self._flights.tick(now)
         return actions + self._send(now)
 
     def received(self, leaf: str, payload: bytes, now: float) -> list[Action]:
@@ -252,7 +229,7 @@ class Uplink:
         """Where things stand, for status and health."""
         problem = next(iter(self._problems.values()), None)
         return Progress(
-            self.state, self.witnessed, self.custody, total(self._stored or ()), len(self._flights), problem
+            self.state, self.witnessed, self.custody, total(self._flights.stored or ()), len(self._flights), problem
         )
 
     # -- answers -----------------------------------------------------------------------------------------------------
@@ -320,7 +297,7 @@ class Uplink:
         behind = size < self.custody
         self.witnessed = size
         self.state = State.SENDING
-        self._report_by = now + REPORT_S
+        self._flights.await_report(now)
         self._problems.pop("checkpoint", None)
         self._problems.pop("down/checkpoint", None)
         if behind:
@@ -333,44 +310,23 @@ class Uplink:
     def _entries_answer(self, answer: messages.EntriesAnswer, now: float) -> list[Action]:
         if answer.origin != self.origin:
             return []
-        flight = self._flights.pop(answer.id, None)
-        if flight is None and answer.id != 0 and now > self._report_by:
+        heard, first = self._flights.answered(answer, now)
+        if heard in {Heard.STALE, Heard.AGAIN}:
             return []
-        before = total(self._stored or ())
-        refused = flight is not None and answer.status != OK
-        known = [] if self._stored is None or refused else self._stored
-        self._stored = add(known, *((each.first, each.end) for each in answer.stored if each.first < each.end))
-        self._last_answer = now
-        if total(self._stored) > before:
-            self._failures = 0
-        if flight is None:
-            return self._check_stored()
-        if not refused:
-            self._window = min(WINDOW, self._window + 1)
+        if heard is Heard.REFUSED:
+            why = f"the collector refuses entries from {first} on with {answer.status}: {answer.detail[:200]}"
+            return self._problem("entries", why)
+        if heard is Heard.TAKEN:
             self._problems.pop("entries", None)
-            if first_gap(self._stored, flight.run[0]) < flight.run[1]:
-                self._pause(now)  # 200 and not stored: do not spin
-            return self._check_stored()
-        self._flights.clear()
-        self._pause(now)
-        if self._failures < 3:  # a lost message makes those behind it be refused once
-            return []
-        return self._problem(
-            "entries",
-            f"the collector refuses entries from {flight.run[0]} on with {answer.status}: {answer.detail[:200]}",
-        )
+        return self._check_stored()
 
     def _check_stored(self) -> list[Action]:
-        if first_gap(self._stored or [], 0) < self.custody:
+        if first_gap(self._flights.stored or [], 0) < self.custody:
             return self._problem(
                 "lost", f"the collector has lost entries for which it had given a receipt ({self.custody})"
             )
         self._problems.pop("lost", None)
         return []
-
-    def _pause(self, now: float) -> None:
-        self._pause_until = now + min(RETRY_S, 0.25 * 2**self._failures) if self._failures else now
-        self._failures = min(self._failures + 1, 8)
 
     def _receipt(self, message: messages.Receipt, now: float) -> list[Action]:
         newest = self.ledgers.newest
@@ -390,8 +346,7 @@ class Uplink:
         if receipt.size <= self.custody:
             return shown
         before, self.custody = self.custody, receipt.size
-        if self._stored is not None:
-            self._stored = add(self._stored, (0, receipt.size))
+        self._flights.receipted(receipt.size)
         return [*shown, SaveReceipt(receipt, before)]
 
     def shown(self) -> bytes:
@@ -472,41 +427,17 @@ class Uplink:
         return [Publish("up/checkpoint", request)]
 
     def _send_entries(self, now: float) -> list[Action]:
-        if self.state is not State.SENDING or now < self._pause_until:
+        if self.state is not State.SENDING:
             return []
-        if self._stored is None:
-            if now < self._report_by:
-                return []
-            self._stored = add([], (0, self.custody))
         actions: list[Action] = []
-        while len(self._flights) < self._window:
-            covered = add(self._stored, (0, self.custody), *(flight.run for flight in self._flights.values()))
-            first = next_first(covered, self.witnessed or 0)
-            if first is None:
-                break
-            actions += self._send_run(first, covered, now)
+        for sending in self._flights.due(self.witnessed or 0, self.custody, now):
+            actions += [alarm for text in sending.wrong for alarm in self._problem("body", text)]
+            actions.append(Publish("up/entries", sending.payload))
         return actions
-
-    def _send_run(self, first: int, covered: list[Run], now: float) -> list[Action]:
-        size = self.witnessed or 0
-        limit = min((first // TILE + 1) * TILE, size, *(run[0] for run in covered if run[0] > first))
-        batch, wrong = fill(self.log, first, limit)
-        actions = [alarm for text in wrong for alarm in self._problem("body", text)]
-        end = first + len(batch)
-        proof = self.log.subtree_proof(first // TILE * TILE, end, size)
-        flight = _Flight(self._next_id, (first, end), now)
-        self._next_id += 1
-        message = messages.Entries(flight.id, self.origin, size, first, tuple(batch), tuple(proof))
-        self._flights[flight.id] = flight
-        return [*actions, Publish("up/entries", messages.pack(ENTRIES.encode(message)))]
 
     def _forget_flights(self) -> None:
         self._anchor = None
-        self._flights.clear()
-        self._pause_until = 0.0
-        self._failures = 0
-        self._report_by = 0.0
-        self._stored = None
+        self._flights.forget()
 
     def _problem(self, kind: str, text: str) -> list[Action]:
         if self._problems.get(kind) == text:
