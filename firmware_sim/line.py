@@ -132,7 +132,7 @@ class PtyLine:
         """See `Line.connected`."""
         if self._master < 0:
             return False
-        if self._happened(select.POLLHUP):
+        if _happened(self._master, select.POLLHUP):
             self._forget()
             return False
         return True
@@ -164,7 +164,7 @@ class PtyLine:
 
     def flushes(self) -> int:
         """See `Line.flushes`. What the host did comes before what it sent, so no data is read here."""
-        if self._master >= 0 and self._happened(select.POLLPRI):
+        if self._master >= 0 and _happened(self._master, select.POLLPRI):
             self.read()
         return self._flushes
 
@@ -182,14 +182,11 @@ class PtyLine:
             # The host has taken the terminal for itself alone; then there is no way to know.
             return 0
         try:
+            # What was written a moment ago may not have come to the terminal yet; a poll there waits for that (n_tty).
+            _happened(slave, select.POLLIN)
             return _ioctl_int(slave, termios.FIONREAD)
         finally:
             os.close(slave)
-
-    def _happened(self, event: int) -> bool:
-        poll = select.poll()
-        poll.register(self._master, event)
-        return any(found & event for _, found in poll.poll(0))
 
     def _open_slave(self) -> int:
         return os.open(self._slave_name, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
@@ -323,6 +320,12 @@ class TcpLine:
                     pass
             self._client.close()
             self._client = None
+
+
+def _happened(descriptor: int, event: int) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, event)
+    return any(found & event for _, found in poll.poll(0))
 
 
 def _ioctl_int(descriptor: int, request: int) -> int:

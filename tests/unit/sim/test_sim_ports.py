@@ -88,7 +88,7 @@ def test_a_terminal_knows_what_was_not_taken_and_forgets_it_for_the_next_reader(
     path = tmp_path / "deep" / "port"
     fd = open_tty(path)
     pty_line.write(b"12345")
-    until(lambda: pty_line.pending() == 5)
+    assert pty_line.pending() == 5
     os.read(fd, 2)
     assert pty_line.pending() == 3
     os.close(fd)
