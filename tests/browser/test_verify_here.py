@@ -1,6 +1,8 @@
 """Verify here: what a page drew against what the proven entries say, in the browser that shows it."""
 
 import json
+import re
+from itertools import pairwise
 
 import pytest
 
@@ -92,7 +94,7 @@ def check(page, drawn, text=POLICY_TEXT):
     draw(page, drawn)
     page.fill("#policy-text", text.decode())
     page.click("text=Check in this browser")
-    page.wait_for_selector("#verify-here .banner.good, #verify-here .banner.bad")
+    page.wait_for_selector("#verify-here > div > .banner:not(.waiting)")
     return page.inner_text("#verify-here .banner")
 
 
@@ -289,13 +291,72 @@ def test_it_waits_for_what_is_drawn_and_for_a_policy(page):
     assert button.is_enabled()
 
 
-def test_of_a_long_range_the_last_day_is_checked(page):
-    drawn = {**model(), "from_us": FIRST_US - 30 * 86_400_000_000}
-    drawn["signals"]["spo2"][drawn["from_us"] // WIDTH + 5] = {"n": 1, "lo": 90, "hi": 90, "marks": 0}
+DAY_US = 86_400_000_000
+
+
+def test_a_long_range_is_checked_a_day_after_the_other(page):
+    page.handed.times = FIRST_US, FIRST_US + 6_000_000
+    drawn = {**model(), "from_us": FIRST_US - 4 * DAY_US}
     assert "✓ VERIFIED in this browser" in check(page, drawn)
-    assert "its last day is checked" in page.inner_text("#verify-here")
-    assert f"?from={drawn['to_us'] - 86_400_000_000}&to={drawn['to_us']}" in page.handed.asked[0]
-    assert "3 drawn cells at the edge of these entries or outside them" in page.inner_text('[data-step="drawn"]')
+    spans = [tuple(int(each) for each in re.findall(r"=(\d+)", url)) for url in page.handed.asked]
+    assert (spans[0][1], spans[-1][0]) == (drawn["to_us"], drawn["from_us"])
+    assert all(older[1] - newer[0] == WIDTH for newer, older in pairwise(spans))
+    assert all(to - begin <= DAY_US for begin, to in spans)
+    states = [each.get_attribute("data-state") for each in page.query_selector_all("#verify-here details")]
+    assert states == ["good", "none", "none", "none", "none"]
+    first, last = page.handed.log[5][0]
+    assert f"Entries {first} to {last} of {BED_1} of " in page.inner_text("#verify-here")
+
+
+def test_what_was_drawn_of_another_day_is_held_against_that_day(page):
+    page.handed.times = FIRST_US, FIRST_US + 6_000_000
+    drawn = {**model(), "from_us": FIRST_US - 4 * DAY_US}
+    drawn["signals"]["spo2"][drawn["from_us"] // WIDTH + 5] = {"n": 1, "lo": 90, "hi": 90, "marks": 0}
+    assert "✗ NOT VERIFIED in this browser: 1 of 5 parts" in check(page, drawn)
+    assert "the collector has no entry of this interval" in page.inner_text("#verify-here details[open] .why")
+
+
+def test_a_long_check_can_be_stopped(page):
+    page.handed.times = FIRST_US, FIRST_US + 6_000_000
+    draw(page, {**model(), "from_us": FIRST_US - 4 * DAY_US})
+    page.fill("#policy-text", POLICY_TEXT.decode())
+    page.wait_for_selector(".keys")
+    page.evaluate(
+        """() => {
+            for (const text of ['Check in this browser', 'Stop']) {
+                [...document.querySelectorAll('button')].find((each) => each.textContent === text).click();
+            }
+        }"""
+    )
+    page.wait_for_selector("#verify-here > div > .banner.good")
+    assert "Stopped: 1 of 5 parts were looked at, the newest first." in page.inner_text("#verify-here .banner")
+    assert page.get_by_text("Check in this browser").is_enabled()
+
+
+def of_days(page, function, *given):
+    """What a function of days.js answers."""
+    page.wait_for_selector("#policy-text")
+    call = "async ([name, given]) => (await import('/static/verify/days.js'))[name](...given)"
+    return page.evaluate(call, [function, given])
+
+
+@pytest.mark.parametrize(("length", "cell"), [(DAY_US, 60), (3 * DAY_US, 216), (30 * DAY_US, 2160), (DAY_US + 700, 60)])
+def test_each_cell_lies_whole_in_a_part(page, length, cell):
+    begin, cell = FIRST_US, cell * 1_000_000
+    found = [(part["from"], part["to"]) for part in of_days(page, "partsOf", begin, begin + length, DAY_US, cell)]
+    assert found[0][1] == begin + length
+    assert found[-1][0] == (begin if len(found) > 1 else begin + length - DAY_US)
+    assert all(0 < to - since <= DAY_US for since, to in found)
+    assert all(older[1] - newer[0] == cell for newer, older in pairwise(found))
+
+
+def test_entries_of_none_of_the_days_are_told(page):
+    stretch = lambda first, last, chain="c": {"origin": "o", "chain": chain, "first": first, "last": last}  # noqa: E731
+    told = [stretch(90, 99), stretch(40, 50), stretch(51, 60), stretch(58, 70), stretch(0, 9, "d")]
+    assert of_days(page, "stretchWords", told) == [
+        "0 to 9 of d of o",
+        "40 to 70, 90 to 99 of c of o; those between are of none of these times",
+    ]
 
 
 def test_what_was_drawn_before_it_listened(chrome):

@@ -4,8 +4,9 @@ import json
 import re
 import sqlite3
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from urllib.parse import urlencode
 
 import cbor2
 import pytest
@@ -17,6 +18,7 @@ from tests.browser.verify_fixtures import serious
 from vitaledger.entry import parse_leaf
 
 HOURS = "?span=1h"
+DAY_US = 86_400_000_000
 
 
 def policy_text(hospital):
@@ -28,7 +30,7 @@ def check(page, address, text, query=HOURS, chain=shop.MASIMO):
     page.wait_for_selector("body[data-shown]")
     page.fill("#policy-text", text)
     page.click("text=Check in this browser")
-    page.wait_for_selector("#verify-here .banner.good, #verify-here .banner.bad")
+    page.wait_for_selector("#verify-here > div > .banner:not(.waiting)")
     return page.inner_text("#verify-here .banner")
 
 
@@ -136,6 +138,60 @@ def test_a_collector_that_lies_about_what_it_draws(page, address, hospital):
     assert said.startswith(f"{lie.told}, "), said
     assert "the entries say" in said
     assert page.get_attribute('[data-step="contents"]', "data-state") == "good"
+
+
+def over_two_days(hospital):
+    """An interval of 30 hours whose last day begins in the middle of what is stored."""
+    end = datetime.fromtimestamp(hospital.now_ms / 1000, UTC) + timedelta(hours=23)
+    return "?" + urlencode(
+        {"from": f"{end - timedelta(hours=30):%Y-%m-%dT%H:%M:%SZ}", "to": f"{end:%Y-%m-%dT%H:%M:%SZ}"}
+    )
+
+
+def test_a_range_longer_than_a_day(page, address, hospital):
+    assert "✓ VERIFIED in this browser" in check(page, address, policy_text(hospital), over_two_days(hospital))
+    assert len(page.query_selector_all('#verify-here details[data-state="good"]')) == 2
+    drawn = [each.text_content() for each in page.query_selector_all('#verify-here [data-step="drawn"]')]
+    assert all(int(re.search(r"(\d+) values", said)[1]) > 1000 for said in drawn)
+    (told,) = re.findall(rf"Entries (\d+) to (\d+) of {shop.MASIMO}", page.inner_text("#verify-here"))
+    assert int(told[1]) - int(told[0]) > 1000
+    assert serious(page) == []
+
+
+def test_a_byte_changed_in_each_of_two_days(page, hospital, tmp_path):
+    path = shop.copy(hospital, tmp_path)
+    for seq in (200, 1000):
+        shop.flip(path, shop.MASIMO, seq)
+    with shop.serve(path, hospital.ward.vkey) as address:
+        said = check(page, address, policy_text(hospital), over_two_days(hospital))
+    assert "✗ NOT VERIFIED in this browser: 2 of 2 parts" in said
+    rows = page.query_selector_all("#verify-here .failures tbody tr")
+    assert [row.get_attribute("data-seq") for row in rows] == ["1000", "200"]
+
+
+@pytest.mark.parametrize("which", ["that the border cuts", "before it", "behind it"])
+def test_a_cell_of_any_day_that_was_not_drawn_as_it_is(page, address, hospital, which):
+    def lie(route):
+        lines = [json.loads(line) for line in route.fetch().text().splitlines()]
+        head = lines[0]["head"]
+        cut = (head["to_us"] - DAY_US) // head["cell_us"] + {
+            "that the border cuts": 0,
+            "before it": -1,
+            "behind it": 1,
+        }[which]
+        for line in lines:
+            for signal in line.get("part", {}).get("signals", ()):
+                if signal["key"] == "spo2" and cut in signal["cell"]:
+                    signal["hi"][signal["cell"].index(cut)] += 1
+                    lie.told += 1
+        route.fulfill(body="".join(json.dumps(line) + "\n" for line in lines), content_type="application/x-ndjson")
+
+    lie.told = 0
+    page.route("**/data?*", lie)
+    said = check(page, address, policy_text(hospital), over_two_days(hospital))
+    assert re.match("✗ NOT VERIFIED in this browser: [12] of 2 parts", said)  # parts overlap by a cell
+    assert lie.told == 1
+    assert page.inner_text("#verify-here details[open] .why").startswith("spo2, ")
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ class Handed:
     def __init__(self, world, chain, first, last):
         ledger, gateway = world.ledger, world.gateway
         self.asked, self.instead = [], None
+        self.times = None  # µs, from and to: only who asks for these gets anything
         size = len(gateway.entries)
         proven = lambda index: [index, ledger.leaves[index], list(ledger.proven(index).hashes)]  # noqa: E731
         after = world.after()
@@ -32,7 +33,11 @@ class Handed:
     def overview(self, route):
         """The answer to /unchecked."""
         self.asked.append(route.request.url)
-        route.fulfill(**(self.instead or {"body": cbor2.dumps(self.answer), "content_type": "application/cbor"}))
+        asked = parse_qs(urlsplit(route.request.url).query)
+        begin, end = self.times or (0, 1 << 62)
+        there = int(asked["from"][0]) < end and int(asked["to"][0]) > begin
+        answer = self.answer if there else [*self.answer[:2], []]
+        route.fulfill(**(self.instead or {"body": cbor2.dumps(answer), "content_type": "application/cbor"}))
 
     def page(self, route):
         """The answers to /unchecked/page: three entries at a time."""

@@ -72,8 +72,8 @@ export function cellsOf(run, width, from, to) {
  * Check that each cell that lies wholly within the entries was drawn as they say, and that nothing else was drawn: what
  * stands where no entry was handed over would be confirmed by nobody.
  * @param {Model} model @param {import("./table.js").Placed[]} run in the order of their times
- * @param {{from: number, waiting: boolean, apart: {from: number, to: number}[]}} known µs: from where on it is checked,
- *   whether entries behind these wait for their anchor, and what was drawn beside these entries
+ * @param {{from: number, until: number, waiting: boolean, apart: {from: number, to: number}[]}} known µs: from where on
+ *   and until where it is checked, whether entries behind these wait for their anchor, and what was drawn beside these
  * @returns {{cells: number, values: number, signals: number, beyond: number, apart: number}} `beyond`: cells that were
  *   drawn and not compared, because they lie at the edge of the entries or wait; `apart`: because of `known.apart`
  */
@@ -99,7 +99,7 @@ export function compareDrawn(model, run, known) {
         counts.cells += 1;
         counts.values += said.get(number).n;
       } else if (drawn.has(number)) {
-        if ((until <= begins && at >= known.from) || (at > ends && !known.waiting)) {
+        if ((until <= begins && at >= known.from) || (at > ends && until <= known.until && !known.waiting)) {
           throw new VerificationError(`${key}, ${utc(at)} and ${width / 1e6} s on: the page drew ` +
             `${cellWords(drawn.get(number))}, and the collector hands over no entry of that time`);
         }

@@ -24,6 +24,7 @@ export const HERE_STEPS = /** @type {[string, string][]} */ ([
   ...["parts", "chain"].map((id) => [id, WORDS.get(id)]),
   ["contents", "Values and events can be read"],
 ]);
+export const NOTHING_THERE = "the collector has no entry of this interval";
 const [VALUES_TYPE, EVENT_TYPE] = [1, 4];
 const SAFE = /** @type {any} */ (Number.MAX_SAFE_INTEGER);
 const COUNT = uint(0, SAFE);
@@ -68,7 +69,7 @@ export async function verifyHere(source, policy, label, listener) {
   const waiting = answer.logs.reduce((/** @type {number} */ sum, /** @type {any} */ log) => sum + log.waiting, 0);
   if (!told.length) {
     throw new VerificationError(waiting ? "no entry of this interval is anchored yet: try again in some seconds"
-      : "the collector has no entry of this interval");
+      : NOTHING_THERE);
   }
   listener.step("fetch", told.map((/** @type {any} */ log) => `${log.chain}, entries ` +
     `${log.runs.map(runWords).join(", ")} of ${log.origin}`).join("; "));

@@ -6,17 +6,13 @@
  */
 
 import { VerificationError } from "./errors.js";
-import { compareDrawn } from "./drawn.js";
-import { HERE_STEPS, verifyHere } from "./here.js";
-import { failureTable, hereClaims } from "./heretold.js";
-import { missingCrypto } from "./keys.js";
 import { timeText } from "./claims.js";
-import { StepList, claims, el, failure, policyBox } from "./ui.js";
+import { partsOf, stretchWords } from "./days.js";
+import { missingCrypto } from "./keys.js";
+import { checkPart, seconds } from "./part.js";
+import { el, policyBox } from "./ui.js";
 
-const MOST_US = 86_400e6;  // a page checks a day at most
-const SLACK_US = 600e6;  // what is shown ends with whole cells
-const ONLY_THESE = "only the logs named above were looked at";
-const DRAWN = /** @type {[string, string]} */ (["drawn", "What the page drew is what these entries say"]);
+const MOST_US = 86_400e6;  // the collector hands over a day at a time
 
 /** Make the section. @param {HTMLElement} section @param {HTMLElement} view says what it drew */
 export async function mount(section, view) {
@@ -66,50 +62,66 @@ class Here {
   }
 
   enable() {
-    const long = this.model && this.model.to_us - this.model.from_us > MOST_US + SLACK_US;
-    this.note.textContent = long ? "More than a day is shown: its last day is checked, or zoom in." : "";
+    const days = this.model ? this.parts().length : 1;
+    this.note.textContent = days > 1 && !this.busy ? `In ${days} parts of a day at most, the newest first.` : "";
     this.button.disabled = this.busy || !this.model || !this.policy;
   }
 
+  /** @returns {import("./days.js").Part[]} */
+  parts() {
+    const { from_us, to_us, cell_us } = this.model;
+    return partsOf(Math.round(from_us), Math.round(to_us), MOST_US, cell_us);
+  }
+
   async check() {
-    const [model, policy] = [this.model, /** @type {import("./policy.js").Policy} */ (this.policy)];
-    const from = Math.round(Math.max(model.from_us, model.to_us - MOST_US));
-    const what = `${timeText(Math.round(from / 1000))} to ${timeText(Math.round(model.to_us / 1000))}`;
-    const banner = el("p", { class: "banner waiting", role: "status" }, `Checking ${what}…`);
-    const [told, list] = [el("div", {}), el("div", {})];
-    this.result.replaceChildren(banner, told, el("h3", {}, "What was checked"), list);
-    const steps = new StepList(list, [...HERE_STEPS, DRAWN]);
     this.busy = true;
     this.enable();
-    try {
-      const began = performance.now();
-      const found = await verifyHere(this.source(from, model.to_us), policy, this.view.dataset.label ?? "", steps);
-      const drawn = compare(model, found, from, steps);
-      if (found.failures.length) {
-        banner.className = "banner bad";
-        banner.textContent = `✗ NOT VERIFIED in this browser: ${found.failures.length} of ${found.count} entries ` +
-          `${found.failures.length === 1 ? "does" : "do"} not hold: ${what}`;
-        told.replaceChildren(...failure(about(found.failures[0]), drawn
-          ? `What the page drew is not what the other entries say, either: ${drawn.message}`
-          : "The other entries hold, and what the page drew of them is what they say."),
-        ...failureTable(found.failures),
-        ...claims(hereClaims(found), policy, "What the entries that hold prove", ONLY_THESE));
-      } else if (drawn) {
-        throw drawn;
-      } else {
-        banner.className = "banner good";
-        banner.textContent =
-          `✓ VERIFIED in this browser, in ${((performance.now() - began) / 1000).toFixed(1)} s: ${what}`;
-        told.replaceChildren(...claims(hereClaims(found), policy, "What it proves", ONLY_THESE));
-      }
-    } catch (error) {
-      steps.fail(error);
-      banner.className = "banner bad";
-      banner.textContent = `✗ NOT VERIFIED in this browser: ${what}`;
-      told.replaceChildren(...failure(error, "What the page shows of this interval is not confirmed."));
-    }
+    const [model, policy, label] = [this.model, this.policy, this.view.dataset.label ?? ""];
+    const tasks = this.parts().map((part) =>
+      ({ model, policy: /** @type {any} */ (policy), label, part, source: this.source(part.from, part.to) }));
+    await (tasks.length === 1 ? checkPart(this.result, tasks[0]) : this.checkAll(tasks));
     this.busy = false;
     this.enable();
+  }
+
+  /** A part after the other, each told in a place of its own. @param {import("./part.js").Task[]} tasks */
+  async checkAll(tasks) {
+    const [began, { model }] = [performance.now(), tasks[0]];
+    const banner = el("p", { class: "banner waiting", role: "status" });
+    let stopped = false;
+    const stop = el("button", { type: "button", class: "button", click: () => {
+      stopped = true;
+    } }, "Stop");
+    const list = el("div", { class: "parts" });
+    this.result.replaceChildren(banner, stop, list);
+    /** @type {import("./part.js").Outcome[]} */
+    const done = [];
+    for (const task of tasks) {
+      banner.textContent = `Checking part ${done.length + 1} of ${tasks.length}…`;
+      const [line, place] = [el("summary", {}, banner.textContent), el("div", {})];
+      const shown = el("details", {}, line, place);
+      list.append(shown);
+      const outcome = await checkPart(place, task);
+      line.textContent = outcome.text;
+      shown.dataset.state = outcome.state;
+      shown.open = outcome.state === "bad";
+      done.push(outcome);
+      if (stopped) {
+        break;
+      }
+    }
+    stop.remove();
+    const last = tasks[done.length - 1].part;
+    const what = `${timeText(Math.round(last.from / 1000))} to ${timeText(Math.round(model.to_us / 1000))}`;
+    const rest = done.length < tasks.length
+      ? ` Stopped: ${done.length} of ${tasks.length} parts were looked at, the newest first.` : "";
+    const wrong = done.filter(({ state }) => state === "bad").length;
+    const held = !wrong && done.some(({ state }) => state === "good");
+    banner.className = `banner ${held ? "good" : "bad"}`;
+    banner.textContent = held ? `✓ VERIFIED in this browser, in ${seconds(began)}: ${what}.${rest}`
+      : `✗ NOT VERIFIED in this browser: ${wrong ? `${wrong} of ${done.length} parts` : "there is nothing to verify"}: ` +
+        `${what}.${rest}`;
+    list.before(...stretchWords(done.flatMap(({ stretches }) => stretches)).map((words) => el("p", {}, `Entries ${words}.`)));
   }
 
   /** Where the collector hands over what it stores. @param {number} from µs @param {number} to µs
@@ -122,32 +134,6 @@ class Here {
         fetchBytes(`${path}/page?origin=${encodeURIComponent(origin)}&size=${size}&first=${first}&last=${last}`),
     };
   }
-}
-
-/** What was drawn against what the entries say that hold: null, or what is wrong. @param {any} model
- * @param {import("./here.js").Found} found @param {number} from @param {StepList} steps @returns {VerificationError|null} */
-function compare(model, found, from, steps) {
-  const known = { from, waiting: found.waiting > 0, apart: found.apart };
-  try {
-    const { values, signals, cells, beyond, apart } = compareDrawn(model, found.run, known);
-    steps.step("drawn", `${values} values of ${signals} signals in ${cells} cells: count, lowest and highest of each` +
-      (beyond ? `; ${beyond} drawn cells at the edge of these entries or outside them were not compared` : "") +
-      (apart ? `; ${apart} hold entries that another log carries over, or out of their order: not compared` : ""));
-    return null;
-  } catch (error) {
-    if (!(error instanceof VerificationError)) {
-      throw error;
-    }
-    steps.bad("drawn", error.message);
-    return error;
-  }
-}
-
-/** A failure as an error that names its entry. @param {import("./here.js").Failure} failure */
-function about({ message, index, chain, seq }) {
-  const error = new VerificationError(message);
-  error.entry = index === null ? null : { index: String(index), chain, seq };
-  return error;
 }
 
 /** @param {string} path @returns {Promise<Uint8Array>} */
