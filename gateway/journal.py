@@ -20,7 +20,8 @@ from vitaledger import cbor
 from vitaledger.entry import MAX_CHAIN
 from vitaledger.errors import MalformedError
 from vitaledger.marks import GapReason
-from vitaledger.shape import Shape, array, blob, enum, null_or, numbers, record, text, uint
+from vitaledger.numeric import numbers
+from vitaledger.shape import Shape, array, blob, enum, null_or, record, text, uint
 from vitaledger.squeeze import deflate, inflate
 
 MAX_ROW = 64 * 1024 * 1024

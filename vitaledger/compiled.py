@@ -7,9 +7,14 @@ source what its happy path is (`Inline`), and a record's fields stand in one gen
 
 the functions that read and write are, in short
 
-    def build(item):
-        a0, a1 = item
-        return Head(a0, a1)
+    def read(data, at):
+        if data[at] != 0x82: raise Doubt
+        at += 1
+        end = text_end(data, at); a0 = known[data[at:end]]; at = end
+        a1 = data[at]
+        if a1 < 24: at += 1
+        else: a1, at = number_at(data, at)
+        return Head(a0, a1), at
 
     def pack(value):
         a0 = value.chain; a1 = value.next_seq
@@ -17,9 +22,9 @@ the functions that read and write are, in short
             return b"\\x82" + known[a0] + pack_int(a1)
         raise Doubt
 
-`build` checks nothing. What it made of some bytes is right where `pack`, which checks everything, gives the same bytes:
-one pass for the rules and for the shortest form. What `pack` doubts goes through the shape's `parse`, which is the rule
-and says what is wrong. So errors have one source, and tests/property holds the two against each other.
+`read` takes nothing but the one spelling of a right value (`vitaledger.strict`). What it doubts goes through the
+shape's `parse`, which is the rule and says what is wrong. So errors have one source, and tests/property holds them
+against each other.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -30,7 +35,7 @@ from vitaledger.errors import MisuseError
 
 T = TypeVar("T")
 
-Build = Callable[[Any], Any]
+Read = Callable[[bytes, int], tuple[Any, int]]
 Dump = Callable[[Any], Any]
 Pack = Callable[[Any], bytes]
 
@@ -39,16 +44,21 @@ class Doubt(Exception):  # noqa: N818  not an error yet: the long way decides
     """A writer is not sure that a value is right."""
 
 
+def indented(lines: str) -> str:
+    """The same lines, a step further in."""
+    return "\n".join(f"    {line}" for line in lines.split("\n"))
+
+
 @dataclass(frozen=True, slots=True)
 class Inline:
     """A shape's happy path as source.
 
-    `{x}` is what the item or the value is called, and each name of `names`, the objects that the source speaks of.
-    `value` makes the value of an item without looking whether it is one, `item` is its inverse; `packed` the value's
-    bytes where `fit` holds, which is never true of a value that `parse` would not have made.
+    `{x}` is what the value is called, and each name of `names`, the objects that the source speaks of. `read` are lines
+    that make it of `data` from `at` on and move `at` behind it; `item` is what `dump` makes of it; `packed` its bytes
+    where `fit` holds, which is never true of a value that `parse` would not have made.
     """
 
-    value: str = "{x}"
+    read: str
     item: str = "{x}"
     names: Mapping[str, object] = field(default_factory=dict)
     fit: str = ""
@@ -56,32 +66,68 @@ class Inline:
 
     def or_null(self) -> "Inline":
         """The same, where null is allowed."""
-        value, item = (x if x == "{x}" else f"(None if {{x}} is None else {x})" for x in (self.value, self.item))
+        read = f"if data[at] == 0xF6:\n    {{x}} = None; at += 1\nelse:\n{indented(self.read)}"
+        item = "{x}" if self.item == "{x}" else f"(None if {{x}} is None else {self.item})"
         fit = self.fit and f"({{x}} is None or {self.fit})"
-        return Inline(value, item, self.names, fit, f"(b'\\xf6' if {{x}} is None else {self.packed})")
+        return Inline(read, item, self.names, fit, f"(b'\\xf6' if {{x}} is None else {self.packed})")
 
 
-def called(build: Build, dump: Dump, pack: Pack, *, empty: bool = False) -> Inline:
+def called(read: Read, dump: Dump, pack: Pack, *, empty: bool = False) -> Inline:
     """The source for a shape that has none of its own: a call. `empty`: an array, which is often an empty one."""
-    value, item, packed = "{build}({x})", "{dump}({x})", "{pack}({x})"
+    reads, item, packed = "{x}, at = {read}(data, at)", "{dump}({x})", "{pack}({x})"
     if empty:
-        value, item = f"({value} if {{x}} else ())", f"({item} if {{x}} else [])"
-        packed = f"({packed} if {{x}} else b'\\x80')"
-    return Inline(value, item, {"build": build, "dump": dump, "pack": pack}, packed=packed)
+        reads = f"if data[at] == 0x80:\n    {{x}} = (); at += 1\nelse:\n    {reads}"
+        item, packed = f"({item} if {{x}} else [])", f"({packed} if {{x}} else b'\\x80')"
+    return Inline(reads, item, {"read": read, "dump": dump, "pack": pack}, packed=packed)
 
 
-def compile_build(of: type[Any], plan: Sequence[tuple[str, Inline]], tag: int | None) -> Build:
-    """The function that makes a record of an item; of one that is not of its shape it makes anything, or raises."""
-    scope: dict[str, Any] = {"of": of}
-    filled = [(name, _fill(scope, n, f"a{n}", inline).value) for n, (name, inline) in enumerate(plan)]
-    made = f"value = of({', '.join(value for _, value in filled)})"
+def inline_record(
+    of: type[Any],
+    plan: Sequence[tuple[str, Inline]],
+    head: bytes,
+    check: Callable[[Any], str | None] | None,
+    tag: int | None,
+) -> Inline:
+    """How a record is read, field by field, after `head`; it is written by calls."""
+    dump, pack = compile_dump(plan, tag), compile_pack(plan, head, check)
+    names: dict[str, object] = {"of": of, "check": check, "Doubt": Doubt, "dump": dump, "pack": pack, "head": head}
+    begins = f"data[at] != {head[0]}" if len(head) == 1 else f"data[at : at + {len(head)}] != {{head}}"
+    lines = [f"if {begins}:\n    raise {{Doubt}}\nat += {len(head)}"]
+    for n, (_, inline) in enumerate(plan):
+        own = {key: f"{key}_{n}" for key in inline.names}
+        names |= {own[key]: known for key, known in inline.names.items()}
+        lines.append(inline.read.format(x=f"{{x}}_{n}", **{key: f"{{{name}}}" for key, name in own.items()}))
     if (twin := _twin(of)) is not None:
-        scope["twin"] = twin
-        made = _filled_twin(filled)
-    arguments = ([] if tag is None else ["tag"]) + [f"a{n}" for n in range(len(plan))]
-    source = f"def build(item):\n    {', '.join(arguments)}, = item\n    {made}\n    return value\n"
-    build: Build = _define(source, "build", scope)
-    return build
+        names["twin"] = twin
+        fields = "".join(f"; {{x}}.{name} = {{x}}_{n}" for n, (name, _) in enumerate(plan))
+        lines.append(f"{{x}} = {{twin}}(){fields}; {{x}}.__class__ = {{of}}")
+    else:
+        lines.append(f"{{x}} = {{of}}({', '.join(f'{{x}}_{n}' for n in range(len(plan)))})")
+    if check is not None:
+        lines.append("if {check}({x}) is not None:\n    raise {Doubt}")
+    return Inline("\n".join(lines), "{dump}({x})", names, packed="{pack}({x})")
+
+
+def compile_read(inline: Inline) -> Read:
+    """The function that reads a value that stands in bytes; whatever is not plainly right raises."""
+    scope: dict[str, Any] = {}
+    lines = indented(_fill(scope, 0, "value", inline).read)
+    read: Read = _define(f"def read(data, at):\n{lines}\n    return value, at\n", "read", scope)
+    return read
+
+
+def compile_read_array(inline: Inline, least: int, most: int, number_at: Callable[..., tuple[int, int]]) -> Read:
+    """The same for an array of `least` to `most` of them."""
+    scope: dict[str, Any] = {"number_at": number_at, "Doubt": Doubt}
+    lines = indented(indented(_fill(scope, 0, "value", inline).read))
+    source = (
+        "def read(data, at):\n    count = data[at] - 0x80\n    if 0 <= count < 24:\n        at += 1\n"
+        "    else:\n        count, at = number_at(data, at, 4)\n"
+        f"    if not {least} <= count <= {most}:\n        raise Doubt\n    values = []\n"
+        f"    for _ in range(count):\n{lines}\n        values.append(value)\n    return tuple(values), at\n"
+    )
+    read: Read = _define(source, "read", scope)
+    return read
 
 
 def compile_dump(plan: Sequence[tuple[str, Inline]], tag: int | None) -> Dump:
@@ -151,12 +197,12 @@ def _twin(of: type[Any]) -> type[Any] | None:
 
 
 def _fill(scope: dict[str, Any], n: int, x: str, inline: Inline) -> Inline:
-    names = {key: f"{key}{n}" for key in inline.names}
+    names = {key: f"{key}_{n}" for key in inline.names}
     scope.update((names[key], known) for key, known in inline.names.items())
-    value, item, fit, packed = (
-        source.format(x=x, **names) for source in (inline.value, inline.item, inline.fit, inline.packed)
+    read, item, fit, packed = (
+        source.format(x=x, **names) for source in (inline.read, inline.item, inline.fit, inline.packed)
     )
-    return Inline(value, item, fit=fit, packed=packed)
+    return Inline(read, item, fit=fit, packed=packed)
 
 
 def _define(source: str, name: str, scope: dict[str, Any]) -> Any:  # noqa: ANN401  a function of the source's making

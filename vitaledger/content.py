@@ -24,15 +24,16 @@ out of a device's memory. The numbers' meanings stand in `vitaledger.marks`.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from math import gcd
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from vitaledger import shape
-from vitaledger.cbor import INT_MAX, INT_MIN, Item, pack_int
+from vitaledger.cbor import INT_MAX, Item, pack_int
 from vitaledger.compiled import Doubt
 from vitaledger.errors import MalformedError, MisuseError
 from vitaledger.marks import Absence, Category, Check, Provenance, Quality, Use
-from vitaledger.shape import Shape, array, flags, integer, null_or, numbers, record, text, uint
+from vitaledger.numeric import fraction, numbers, samples
+from vitaledger.shape import Shape, array, flags, integer, null_or, record, text, uint
+from vitaledger.strict import number_at
 
 RUN_END = 1 << 31  # more than any part can hold
 M = TypeVar("M", Absence, Quality)
@@ -224,36 +225,15 @@ def _run(of: Shape[M], mark_type: type[M]) -> Shape[Run[M]]:
             return b"\x83" + pack_int(first) + pack_int(count) + pack_int(+mark)
         raise Doubt
 
-    def build(item: list[Any]) -> Run[M]:
-        first, count, mark = item
-        return first, count, mark_type(mark)
-
-    return Shape(parse, lambda run: [run[0], run[1], int(run[2])], pack=pack, build=build)
-
-
-def _fraction() -> Shape[Fraction]:
-    pair: Shape[tuple[int, ...]] = numbers(most=2)
-
-    def parse(item: Item, where: str) -> Fraction:
-        found = pair.parse(item, where)
-        if len(found) != 2 or found[1] < 1 or found[0] == 0 or gcd(*found) != 1:
-            raise MalformedError(f"{where}: expected a fraction [numerator, denominator] in lowest terms, not zero")
-        return Fraction(found[0], found[1])
-
-    def pack(value: Fraction) -> bytes:
-        if type(value) is not Fraction or not value:
+    def read(data: bytes, at: int) -> tuple[Run[M], int]:
+        if data[at] != 0x83:
             raise Doubt
-        above, below = value.as_integer_ratio()
-        if not INT_MIN <= above <= INT_MAX or below > INT_MAX:
-            raise Doubt
-        return b"\x82" + pack_int(above) + pack_int(below)
+        first, at = number_at(data, at + 1)
+        count, at = number_at(data, at)
+        mark, at = number_at(data, at)
+        return (first, count, mark_type(mark)), at
 
-    return Shape(
-        parse,
-        lambda value: [value.numerator, value.denominator],
-        pack=pack,
-        build=lambda item: Fraction(*item),
-    )
+    return Shape(parse, lambda run: [run[0], run[1], int(run[2])], pack=pack, read=read)
 
 
 _ABSENCES = array(_run(shape.enum(Absence), Absence))
@@ -292,12 +272,12 @@ WAVES: Shape[tuple[WaveBlock, ...]] = array(
         _HANDLE,
         _CODE,
         _CODE,
-        _fraction(),
-        _fraction(),
+        fraction(),
+        fraction(),
         integer(),
         uint(),
         uint(),
-        shape.samples(),
+        samples(),
         _ABSENCES,
         _QUALITY,
         check=_wrong_wave,

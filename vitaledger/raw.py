@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from vitaledger.errors import MalformedError
 from vitaledger.marks import Direction
-from vitaledger.shape import Shape, array, blob, numbers, record, uint
+from vitaledger.numeric import numbers
+from vitaledger.shape import Shape, array, blob, record, uint
 from vitaledger.squeeze import deflate as squeeze
 from vitaledger.squeeze import inflate
 

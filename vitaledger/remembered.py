@@ -8,7 +8,8 @@ from typing import TypeVar
 from vitaledger import cbor
 from vitaledger.compiled import Doubt
 
-T = TypeVar("T")
+K = TypeVar("K")
+V = TypeVar("V")
 _MEMO = 256  # texts and codes that a field remembers
 
 
@@ -34,7 +35,22 @@ class Texts(dict[str, bytes]):
         return _remember(self, key, cbor.pack_head(3, len(data)) + data)
 
 
-def _remember(known: dict[T, bytes], key: T, data: bytes) -> bytes:
+class Said(dict[bytes, str]):
+    """The texts of the bytes, head and all, that a field had lately."""
+
+    def __init__(self, texts: Texts) -> None:
+        super().__init__()
+        self._texts = texts
+
+    def __missing__(self, key: bytes) -> str:
+        head = 1 if len(key) < 25 else 2 if len(key) < 258 else 3
+        text = key[head:].decode()
+        if self._texts[text] != key:  # too long or too short, not printable, or another spelling
+            raise Doubt
+        return _remember(self, key, text)
+
+
+def _remember(known: dict[K, V], key: K, data: V) -> V:
     if len(known) >= _MEMO:
         known.clear()
     known[key] = data

@@ -19,27 +19,26 @@ vitaledger.errors.MalformedError: head.next_seq: expected an integer from 0 to 9
 
 import re
 import struct
-from array import array as numbers_of
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import IntEnum, IntFlag
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
-from vitaledger import cbor
+from vitaledger import cbor, inlines
 from vitaledger.cbor import INT_MAX, INT_MIN, Item
 from vitaledger.compiled import (
-    Build,
     Doubt,
     Inline,
     Pack,
+    Read,
     called,
-    compile_build,
-    compile_dump,
-    compile_pack,
     compile_pack_fields,
+    compile_read,
+    compile_read_array,
+    inline_record,
 )
 from vitaledger.errors import MalformedError, MisuseError, VitaledgerError
-from vitaledger.remembered import Codes, Texts
+from vitaledger.strict import number_at
 
 # what could forge a line on the terminal of whoever reads it: controls, line separators, changes of direction
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -47,8 +46,6 @@ T = TypeVar("T")
 E = TypeVar("E", bound=IntEnum)
 F = TypeVar("F", bound=IntFlag)
 _HEADS = tuple(cbor.pack_head(4, count) for count in range(24))  # of short arrays
-_BLOB_HEADS = tuple(cbor.pack_head(2, count) for count in range(256))
-_READINGS: dict[int | None, bytes] = {None: b"\xf6", **{n: cbor.pack_int(n) for n in range(-256, 1024)}}
 # what a writer raises that is not sure: `Doubt`, or whatever a value of another type brings about
 NOT_SURE = (Doubt, VitaledgerError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError, struct.error)
 
@@ -59,14 +56,15 @@ class Shape(Generic[T]):
 
     A path like "entry.parts[1].type" is put together on an error's way up: there are many items and few errors.
     `inline` is what a record writes into its own functions in place of a call. `pack` answers the bytes of a value at
-    once, or raises where it is not sure that `parse` would have made it; `build` makes a value and checks nothing.
+    once, or raises where it is not sure that `parse` would have made it; `read` reads it where it stands in bytes, or
+    raises where it is not sure that `parse` would take it or that it is in its shortest form.
     """
 
     parse: Callable[[Item, str], T]
     dump: Callable[[T], Item]
     inline: Inline | None = None
     pack: Pack | None = None
-    build: Build | None = None
+    read: Read | None = None
 
     def decode(self, data: bytes, what: str) -> T:
         """Parse a whole byte string.
@@ -74,14 +72,14 @@ class Shape(Generic[T]):
         Raises:
             MalformedError: the bytes are not of this shape; the message begins with `what`.
         """
-        item = cbor.loads(data, what)
         try:
-            if self.build is not None and self.pack is not None:
-                built: T = self.build(item)
-                if self.pack(built) == data:  # every rule holds, and there is no other spelling
-                    return built
+            if self.read is not None:
+                found: tuple[T, int] = self.read(data, 0)
+                if found[1] == len(data):
+                    return found[0]
         except NOT_SURE:
             pass  # the long way takes it, or says what is wrong
+        item = cbor.loads(data, what)
         value = self.parse(item, what)  # checks the type of every item
         cbor.check_shortest(item, data, what)
         return value
@@ -134,17 +132,13 @@ def uint(least: int = 0, most: int = INT_MAX) -> Shape[int]:
             raise MalformedError(f"{where}: expected an integer from {least} to {most}, found {_found(item)}")
         return item
 
-    fit = f"type({{x}}) is int and {least} <= {{x}} <= {most}"
-    packed = "({small}[{x}] if 0 <= {x} < 256 else {pack}({x}))"
-    names = {"small": cbor.SMALL, "pack": cbor.pack_int}
-    return Shape(parse, lambda value: value, Inline(names=names, fit=fit, packed=packed))
+    return Shape(parse, lambda value: value, inlines.number(least, most))
 
 
 def code() -> Shape[int]:
     """An unsigned integer of 32 bits out of a nomenclature: few, and written again and again."""
     plain = uint(0, 2**32 - 1)
-    fit = plain.inline.fit if plain.inline else ""
-    return Shape(plain.parse, plain.dump, Inline(names={"known": Codes()}, fit=fit, packed="{known}[{x}]"))
+    return Shape(plain.parse, plain.dump, inlines.code())
 
 
 def integer() -> Shape[int]:
@@ -162,8 +156,7 @@ def text(least: int = 0, most: int = 1024) -> Shape[str]:
             raise MalformedError(f"{where}: control character in text {_found(item)}")
         return item
 
-    inline = Inline(names={"known": Texts(least, most)}, packed="{known}[{x}]")
-    return Shape(parse, lambda value: value, inline)
+    return Shape(parse, lambda value: value, inlines.text(least, most))
 
 
 def blob(least: int, most: int) -> Shape[bytes]:
@@ -174,12 +167,7 @@ def blob(least: int, most: int) -> Shape[bytes]:
             raise MalformedError(f"{where}: expected {least} to {most} bytes, found {_found(item)}")
         return item
 
-    fit = f"type({{x}}) is bytes and {least} <= len({{x}}) <= {most}"
-    packed = "(({heads}[len({x})] if len({x}) < 256 else {head}(2, len({x}))) + {x})"
-    names: dict[str, object] = {"heads": _BLOB_HEADS, "head": cbor.pack_head}
-    if least == most:
-        packed, names = f"({cbor.pack_head(2, most)!r} + {{x}})", {}
-    return Shape(parse, lambda value: value, Inline(names=names, fit=fit, packed=packed))
+    return Shape(parse, lambda value: value, inlines.blob(least, most))
 
 
 HASH: Shape[bytes] = blob(32, 32)
@@ -203,14 +191,18 @@ def enum(of: type[E]) -> Shape[E]:
             return members[item]
         raise MalformedError(f"{where}: expected a {of.__name__} number, found {_found(item)}")
 
-    names = {"members": members, "of": of, "packs": {value: cbor.pack_int(value) for value in members}}
-    return Shape(parse, int, Inline("{members}[{x}]", "+{x}", names, "type({x}) is {of}", "{packs}[+{x}]"))
+    return Shape(parse, int, inlines.enum(of, members))
 
 
 def flags(of: type[F]) -> Shape[F]:
     """Bits; unknown ones are kept."""
     number = uint()
-    return Shape(lambda item, where: of(number.parse(item, where)), int)
+
+    def read(data: bytes, at: int) -> tuple[F, int]:
+        bits, at = number_at(data, at)
+        return of(bits), at
+
+    return Shape(lambda item, where: of(number.parse(item, where)), int, read=read)
 
 
 def array(of: Shape[T], least: int = 0, most: int = 65_536) -> Shape[tuple[T, ...]]:
@@ -231,57 +223,15 @@ def array(of: Shape[T], least: int = 0, most: int = 65_536) -> Shape[tuple[T, ..
     def dump(values: tuple[T, ...]) -> Item:
         return [of.dump(value) for value in values]
 
-    each, made = _packer(of), _builder(of)
+    each = _packer(of)
 
     def pack(values: tuple[T, ...]) -> bytes:
         if type(values) is not tuple or not least <= (count := len(values)) <= most:
             raise Doubt
         return b"\x81" + each(values[0]) if count == 1 else pack_items([each(value) for value in values])
 
-    def build(item: Any) -> tuple[T, ...]:  # noqa: ANN401
-        return (made(item[0]),) if len(item) == 1 else tuple([made(child) for child in item])
-
-    return Shape(parse, dump, called(build, dump, pack, empty=least == 0), pack, build)
-
-
-def numbers(*, nulls: bool = False, most: int = 65_536) -> Shape[Any]:
-    """An array of integers (and nulls where allowed), checked as a whole because there are many."""
-    allowed = {int, type(None)} if nulls else {int}
-
-    def parse(item: Item, where: str) -> tuple[int | None, ...]:
-        if type(item) is not list or len(item) > most or not (kinds := set(map(type, item))) <= allowed:
-            raise MalformedError(f"{where}: expected at most {most} integers{' or nulls' if nulls else ''}")
-        found: Any = item if type(None) not in kinds else [n for n in item if n is not None]
-        if found and (min(found) < INT_MIN or max(found) > INT_MAX):
-            raise MalformedError(f"{where}: integer outside ±2⁶³")
-        return tuple(item)  # type: ignore[arg-type]
-
-    def pack(values: tuple[int | None, ...]) -> bytes:
-        if type(values) is not tuple or (count := len(values)) > most:
-            raise Doubt
-        if not nulls:
-            return cbor.dumps(_listed(values))
-        if count < len(_HEADS):
-            try:
-                return _HEADS[count] + b"".join(map(_READINGS.__getitem__, values))
-            except KeyError:
-                pass
-        if not set(map(type, values)) <= allowed:
-            raise Doubt
-        _listed([n for n in values if n is not None])
-        return cbor.dumps([*values])
-
-    return Shape(parse, list, Inline("(*{x},)", "[*{x}]", {"pack": pack}, packed="{pack}({x})"), pack, tuple)
-
-
-def _listed(values: Iterable[Any]) -> list[Item]:
-    """The same numbers as plain ones; raises for what is none, or outside ±2⁶³."""
-    return numbers_of("q", values).tolist()
-
-
-def samples() -> Shape[tuple[int, ...]]:
-    """An RFC 8746 typed array, the narrowest that holds every sample."""
-    return Shape(cbor.unpack_samples, cbor.pack_samples, pack=lambda values: cbor.dumps(cbor.pack_samples(values)))
+    read = compile_read_array(_inline(of), least, most, number_at)
+    return Shape(parse, dump, called(read, dump, pack, empty=least == 0), pack, read)
 
 
 def record(
@@ -315,12 +265,9 @@ def record(
         return value
 
     inlined = [(name, _inline(shape)) for name, shape in plan]
-    return Shape(
-        parse,
-        compile_dump(inlined, tag),
-        pack=compile_pack(inlined, _record_head(len(plan), tag), check),
-        build=compile_build(of, inlined, tag),
-    )
+    inline = inline_record(of, inlined, _record_head(len(plan), tag), check, tag)
+    dump, pack = (cast("Callable[[Any], Any]", inline.names[name]) for name in ("dump", "pack"))
+    return Shape(parse, dump, inline, pack, compile_read(inline))
 
 
 def _record_head(count: int, tag: int | None) -> bytes:
@@ -336,7 +283,9 @@ def fields_packer(*shapes: Shape[Any] | Inline, tag: int | None = None) -> Calla
 def packed_array(least: int, most: int) -> Inline:
     """For `fields_packer`: an array, given as a list of each item's bytes."""
     fit = f"{least} <= len({{x}}) <= {most}"
-    return Inline(names={"pack_items": pack_items}, fit=fit, packed="{pack_items}({x})")
+    return Inline(
+        "raise {Doubt}", names={"Doubt": Doubt, "pack_items": pack_items}, fit=fit, packed="{pack_items}({x})"
+    )
 
 
 def pack_items(items: Sequence[bytes]) -> bytes:
@@ -346,15 +295,20 @@ def pack_items(items: Sequence[bytes]) -> bytes:
 
 
 def _inline(shape: Shape[Any]) -> Inline:
-    return shape.inline or called(_builder(shape), shape.dump, _packer(shape))
+    return shape.inline or called(_reader(shape), shape.dump, _packer(shape))
 
 
 def _packer(shape: Shape[Any]) -> Pack:
     return shape.pack or (lambda value: shape.write(shape.dump(value), ""))
 
 
-def _builder(shape: Shape[Any]) -> Build:
-    return shape.build or (lambda item: shape.parse(item, ""))
+def _reader(shape: Shape[Any]) -> Read:
+    return shape.read or _unread
+
+
+def _unread(_data: bytes, _at: int) -> tuple[Any, int]:
+    """Read a shape that does not say how: the long way takes whatever holds one."""
+    raise Doubt
 
 
 def union(records: Mapping[int, tuple[type[Any], Shape[Any]]], what: str) -> Shape[Any]:
@@ -376,7 +330,10 @@ def union(records: Mapping[int, tuple[type[Any], Shape[Any]]], what: str) -> Sha
         return records[tags[type(value)]][1].dump(value)
 
     packers = {of: _packer(shape) for of, shape in records.values()}
-    builders = {tag: _builder(shape) for tag, (_, shape) in records.items()}
-    return Shape(
-        parse, dump, pack=lambda value: packers[type(value)](value), build=lambda item: builders[item[0]](item)
-    )
+    readers = {tag: _reader(shape) for tag, (_, shape) in records.items()}
+
+    def read(data: bytes, at: int) -> tuple[Any, int]:
+        tag, _ = number_at(data, at + 1)  # behind the head of a short array
+        return readers[tag](data, at)
+
+    return Shape(parse, dump, pack=lambda value: packers[type(value)](value), read=read)
