@@ -144,10 +144,11 @@ class Mirror:
         if refused := self._refuse(message, hashes):
             return refused
         first, end = message.first, message.first + len(message.entries)
+        fresh = not self.ranges.touches(first, end)  # as nearly always: nothing of it is here
         rows = [
             (index, sealed.leaf, sealed.body)
             for index, sealed in enumerate(message.entries, first)
-            if not self.ranges.holds(index, index + 1)
+            if fresh or not self.ranges.holds(index, index + 1)
         ]
         seen = {}
         for index, leaf, body in rows:

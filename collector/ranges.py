@@ -6,6 +6,8 @@
 >>> held.advance(300)
 >>> held.beyond, held.holds(512, 600), held.holds(299, 301)
 ([(512, 600)], True, False)
+>>> held.touches(300, 512), held.touches(300, 513)
+(False, True)
 """
 
 from collections.abc import Sequence
@@ -35,6 +37,10 @@ class Ranges:
     def holds(self, first: int, end: int) -> bool:
         """Whether all of [first, end) is here."""
         return first == end or any(low <= first and end <= high for low, high in self.all())
+
+    def touches(self, first: int, end: int) -> bool:
+        """Whether any of [first, end) is here."""
+        return any(first < high and low < end for low, high in self.all())
 
     def can_add(self, first: int, end: int) -> bool:
         """Whether [first, end) leaves no more ranges than an answer can name. What joins the prefix always can."""

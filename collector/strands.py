@@ -11,6 +11,7 @@ from collector.reader import CarriedRow, ChainRow
 from collector.seam import MirrorStore
 from vitaledger import chain
 from vitaledger.cbor import INT_MAX
+from vitaledger.compiled import compile_make
 from vitaledger.entry import Entry, parse_leaf, part_name
 from vitaledger.errors import MalformedError, VerificationError
 from vitaledger.events import Carried
@@ -30,6 +31,9 @@ class Seen:
     wrong: tuple[str, ...]
 
 
+_make_seen = compile_make(Seen)
+
+
 def look(leaf: bytes, body: bytes, leaf_hash: bytes) -> Seen:
     """Read an entry to its last field."""
     try:
@@ -41,7 +45,7 @@ def look(leaf: bytes, body: bytes, leaf_hash: bytes) -> Seen:
             return Seen(leaf_hash, None, None, (str(error),))
     carried = opened.event if isinstance(opened.event, Carried) else None
     if not opened.withheld:
-        return Seen(leaf_hash, opened.entry, carried, ())
+        return _make_seen(leaf_hash, opened.entry, carried, ())
     missing = "withheld: " + ", ".join(f"part {part_name(part)}" for part in opened.withheld)
     return Seen(leaf_hash, opened.entry, carried, (missing,))
 

@@ -21,11 +21,13 @@ vitaledger.errors.VerificationError: nonin:port:bed-1: expected entry 1, found e
 
 from collections.abc import Iterable, Sequence
 
+from vitaledger.compiled import compile_make
 from vitaledger.entry import Entry, entry_hash, genesis
 from vitaledger.errors import MisuseError, VerificationError
 from vitaledger.events import ChainHead
 
 __all__ = ["ChainHead", "entry_hash", "follow", "start", "verify_complete", "verify_run"]
+_make_head = compile_make(ChainHead)
 
 
 def start(origin: str, chain: str) -> ChainHead:
@@ -47,7 +49,7 @@ def follow(head: ChainHead, entry: Entry, leaf_hash: bytes) -> ChainHead:
         raise VerificationError(
             f"{head.chain} entry {entry.seq}: prev: expected {head.last.hex()[:16]}…, found {entry.prev.hex()[:16]}…"
         )
-    return ChainHead(head.chain, head.next_seq + 1, leaf_hash)
+    return _make_head(head.chain, head.next_seq + 1, leaf_hash)
 
 
 def verify_run(head: ChainHead, run: Iterable[tuple[Entry, bytes]]) -> ChainHead:
