@@ -90,13 +90,8 @@ def inline_record(
 ) -> Inline:
     """How a record is read, field by field, after `head`; it is written by calls."""
     dump, pack = compile_dump(plan, tag), compile_pack(plan, head, check)
-    names: dict[str, object] = {"of": of, "check": check, "Doubt": Doubt, "dump": dump, "pack": pack, "head": head}
-    begins = f"data[at] != {head[0]}" if len(head) == 1 else f"data[at : at + {len(head)}] != {{head}}"
-    lines = [f"if {begins}:\n    raise {{Doubt}}\nat += {len(head)}"]
-    for n, (_, inline) in enumerate(plan):
-        own = {key: f"{key}_{n}" for key in inline.names}
-        names |= {own[key]: known for key, known in inline.names.items()}
-        lines.append(inline.read.format(x=f"{{x}}_{n}", **{key: f"{{{name}}}" for key, name in own.items()}))
+    names: dict[str, object] = {"of": of, "check": check, "Doubt": Doubt, "dump": dump, "pack": pack}
+    lines = _read_fields([inline for _, inline in plan], head, names)
     if (twin := _twin(of)) is not None:
         names["twin"] = twin
         fields = "".join(f"; {{x}}.{name} = {{x}}_{n}" for n, (name, _) in enumerate(plan))
@@ -106,6 +101,26 @@ def inline_record(
     if check is not None:
         lines.append("if {check}({x}) is not None:\n    raise {Doubt}")
     return Inline("\n".join(lines), "{dump}({x})", names, packed="{pack}({x})")
+
+
+def inline_tuple(inlined: Sequence[Inline], head: bytes, dump: Dump, pack: Pack) -> Inline:
+    """How a tuple of so many fields is read."""
+    names: dict[str, object] = {"Doubt": Doubt, "dump": dump, "pack": pack}
+    lines = _read_fields(inlined, head, names)
+    lines.append(f"{{x}} = ({', '.join(f'{{x}}_{n}' for n in range(len(inlined)))})")
+    return Inline("\n".join(lines), "{dump}({x})", names, packed="{pack}({x})")
+
+
+def _read_fields(inlined: Sequence[Inline], head: bytes, names: dict[str, object]) -> list[str]:
+    """The lines that read fields behind `head` into {x}_0, {x}_1, …; `names` gets what they speak of."""
+    names["head"] = head
+    begins = f"data[at] != {head[0]}" if len(head) == 1 else f"data[at : at + {len(head)}] != {{head}}"
+    lines = [f"if {begins}:\n    raise {{Doubt}}\nat += {len(head)}"]
+    for n, inline in enumerate(inlined):
+        own = {key: f"{key}_{n}" for key in inline.names}
+        names |= {own[key]: known for key, known in inline.names.items()}
+        lines.append(inline.read.format(x=f"{{x}}_{n}", **{key: f"{{{name}}}" for key, name in own.items()}))
+    return lines
 
 
 def compile_read(inline: Inline) -> Read:

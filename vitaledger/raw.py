@@ -11,10 +11,11 @@ True
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from vitaledger.compiled import compile_make
 from vitaledger.errors import MalformedError
 from vitaledger.marks import Direction
 from vitaledger.numeric import numbers
-from vitaledger.shape import Shape, array, blob, record, uint
+from vitaledger.shape import Shape, array, blob, record, tupled, uint
 from vitaledger.squeeze import deflate as squeeze
 from vitaledger.squeeze import inflate
 
@@ -30,6 +31,10 @@ class Chunk:
     data: bytes
 
 
+_make_chunk = compile_make(Chunk)
+_DIRECTIONS = {int(each): each for each in Direction}
+
+
 @dataclass(frozen=True, slots=True)
 class _RawRecord:
     coding: int
@@ -37,7 +42,8 @@ class _RawRecord:
     data: bytes
 
 
-_RAW: Shape[_RawRecord] = record(_RawRecord, uint(0, 1), array(numbers(most=3)), blob(0, MAX_RAW))
+_ROWS = array(tupled(numbers(most=3), uint(), uint(), uint()))
+_RAW: Shape[_RawRecord] = record(_RawRecord, uint(0, 1), _ROWS, blob(0, MAX_RAW))
 
 
 def encode_raw(chunks: Sequence[Chunk], *, deflate: bool = True) -> bytes:
@@ -70,6 +76,6 @@ def decode_raw(content: bytes) -> tuple[Chunk, ...]:
         raise MalformedError(f"raw part: its table speaks of {total} bytes, found {len(data)}")
     chunks, at = [], 0
     for direction, at_us, length in raw.chunks:
-        chunks.append(Chunk(Direction(direction), at_us, data[at : at + length]))
+        chunks.append(_make_chunk(_DIRECTIONS[direction], at_us, data[at : at + length]))
         at += length
     return tuple(chunks)

@@ -20,7 +20,7 @@ vitaledger.errors.MalformedError: head.next_seq: expected an integer from 0 to 9
 import re
 import struct
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import IntEnum, IntFlag
 from typing import Any, Generic, TypeVar, cast
 
@@ -36,6 +36,7 @@ from vitaledger.compiled import (
     compile_read,
     compile_read_array,
     inline_record,
+    inline_tuple,
 )
 from vitaledger.errors import MalformedError, MisuseError, VitaledgerError
 from vitaledger.strict import number_at
@@ -232,6 +233,14 @@ def array(of: Shape[T], least: int = 0, most: int = 65_536) -> Shape[tuple[T, ..
 
     read = compile_read_array(_inline(of), least, most, number_at)
     return Shape(parse, dump, called(read, dump, pack, empty=least == 0), pack, read)
+
+
+def tupled(of: Shape[T], *shapes: Shape[Any]) -> Shape[T]:
+    """The same shape, of tuples; those whose items are of these shapes are read at once."""
+    if of.pack is None:
+        raise MisuseError("a row needs a shape that packs")
+    inline = inline_tuple([_inline(shape) for shape in shapes], _record_head(len(shapes), None), of.dump, of.pack)
+    return replace(of, inline=inline, read=compile_read(inline))
 
 
 def record(

@@ -90,14 +90,26 @@ def numbers_at(data: bytes, at: int, most: int, short: Short) -> tuple[tuple[Any
         count, at = number_at(data, at, 4)
     if count > most:
         raise Doubt
-    if count == 0:
-        return (), at
+    if count < 4:
+        return _few_at(data, at, count, short)
     if data[at] == 0x18:  # often all of them are
         end = at + 2 * count
         numbers = data[at + 1 : end : 2]
         if data[at:end:2] == b"\x18" * count and not numbers.lstrip(_TWO_BYTES):
             return tuple(numbers), end
     return _runs_at(data, at, count, short)
+
+
+def _few_at(data: bytes, at: int, count: int, short: Short) -> tuple[tuple[Any, ...], int]:
+    found = []
+    for _ in range(count):
+        lead = data[at]
+        if lead in short.means:
+            number, at = short.means[lead], at + 1
+        else:
+            number, at = integer_at(data, at)
+        found.append(number)
+    return tuple(found), at
 
 
 def _runs_at(data: bytes, at: int, count: int, short: Short) -> tuple[tuple[Any, ...], int]:

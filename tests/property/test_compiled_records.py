@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import strategies as made
-from vitaledger import cbor, content, entry, events, statement
+from vitaledger import cbor, content, entry, events, raw, statement
 from vitaledger.errors import MalformedError, MisuseError
 from vitaledger.marks import Absence, Category, Check, Provenance, Quality, Use
 from vitaledger.numeric import numbers as numbers_of
@@ -36,6 +36,7 @@ PAIRS = {
     "body": (_BODIES, entry._BODY),
     "values": (made.VALUES.map(content.VALUES.encode), content.VALUES),
     "waves": (made.WAVES.map(content.WAVES.encode), content.WAVES),
+    "raw": (made.RAWS, raw._RAW),
     "event": (made.EVENTS.map(events.encode), events._EVENT),
     "statement": (made.STATEMENTS.map(statement.encode), statement._STATEMENT),
     **{name: (value.map(codec.encode), codec) for name, (codec, value) in made.MESSAGES.items()},
