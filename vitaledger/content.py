@@ -33,7 +33,6 @@ from vitaledger.errors import MalformedError, MisuseError
 from vitaledger.marks import Absence, Category, Check, Provenance, Quality, Use
 from vitaledger.numeric import fraction, numbers, samples
 from vitaledger.shape import Shape, array, flags, integer, null_or, record, text, uint
-from vitaledger.strict import number_at
 
 RUN_END = 1 << 31  # more than any part can hold
 M = TypeVar("M", Absence, Quality)
@@ -225,15 +224,8 @@ def _run(of: Shape[M], mark_type: type[M]) -> Shape[Run[M]]:
             return b"\x83" + pack_int(first) + pack_int(count) + pack_int(+mark)
         raise Doubt
 
-    def read(data: bytes, at: int) -> tuple[Run[M], int]:
-        if data[at] != 0x83:
-            raise Doubt
-        first, at = number_at(data, at + 1)
-        count, at = number_at(data, at)
-        mark, at = number_at(data, at)
-        return (first, count, mark_type(mark)), at
-
-    return Shape(parse, lambda run: [run[0], run[1], int(run[2])], pack=pack, read=read)
+    plain = Shape(parse, lambda run: [run[0], run[1], int(run[2])], pack=pack)
+    return shape.tupled(plain, index, index, of)
 
 
 _ABSENCES = array(_run(shape.enum(Absence), Absence))

@@ -10,7 +10,7 @@ from enum import IntEnum
 
 from vitaledger import cbor
 from vitaledger.cbor import INT_MAX, INT_MIN
-from vitaledger.compiled import Doubt, Inline, indented
+from vitaledger.compiled import Doubt, Inline
 from vitaledger.remembered import Codes, Said, Texts
 from vitaledger.strict import four_at, integer_at, number_at, text_end
 
@@ -19,13 +19,17 @@ _BLOB_HEADS = tuple(cbor.pack_head(2, count) for count in range(256))
 
 def number(least: int, most: int) -> Inline:
     """An integer in [least, most]."""
-    read = "{x} = data[at]\nif {x} < 24:\n    at += 1\nelse:\n    {x}, at = {number_at}(data, at)"
+    read = (
+        "{x} = data[at]\nif {x} < 24:\n    at += 1\nelif {x} == 0x1A:\n    {x} = {four_at}(data, at + 1)[0]; at += 5\n"
+        "    if {x} < 65536:\n        raise {Doubt}\nelse:\n    {x}, at = {number_at}(data, at)"
+    )
     if (least, most) not in {(0, INT_MAX), (INT_MIN, INT_MAX)}:
         read += f"\nif not {least} <= {{x}} <= {most}:\n    raise {{Doubt}}"
     names = {
         "small": cbor.SMALL,
         "pack": cbor.pack_int,
         "number_at": number_at if least >= 0 else integer_at,
+        "four_at": four_at,
         "Doubt": Doubt,
     }
     fit = f"type({{x}}) is int and {least} <= {{x}} <= {most}"
@@ -33,13 +37,9 @@ def number(least: int, most: int) -> Inline:
 
 
 def code() -> Inline:
-    """An unsigned integer of 32 bits: most are of four bytes."""
+    """An unsigned integer of 32 bits, whose bytes are remembered when it is written."""
     plain = number(0, 2**32 - 1)
-    read = (
-        "if data[at] == 0x1A:\n    {x} = {four_at}(data, at + 1)[0]; at += 5\n    if {x} < 65536:\n"
-        "        raise {Doubt}\nelse:\n"
-    ) + indented(plain.read)
-    return replace(plain, read=read, names={**plain.names, "known": Codes(), "four_at": four_at}, packed="{known}[{x}]")
+    return replace(plain, names={**plain.names, "known": Codes()}, packed="{known}[{x}]")
 
 
 def text(least: int, most: int) -> Inline:

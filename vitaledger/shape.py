@@ -22,6 +22,7 @@ import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from enum import IntEnum, IntFlag
+from functools import lru_cache
 from typing import Any, Generic, TypeVar, cast
 
 from vitaledger import cbor, inlines
@@ -197,11 +198,11 @@ def enum(of: type[E]) -> Shape[E]:
 
 def flags(of: type[F]) -> Shape[F]:
     """Bits; unknown ones are kept."""
-    number = uint()
+    number, known = uint(), lru_cache(256)(of)
 
     def read(data: bytes, at: int) -> tuple[F, int]:
         bits, at = number_at(data, at)
-        return of(bits), at
+        return known(bits), at
 
     return Shape(lambda item, where: of(number.parse(item, where)), int, read=read)
 
