@@ -34,6 +34,7 @@ from vitaledger.marks import Absence, Category, Check, Provenance, Quality, Use
 from vitaledger.numeric import fraction, numbers, samples
 from vitaledger.shape import Shape, array, flags, integer, null_or, record, text, uint
 
+_STORED = Provenance.DEVICE_STORED
 RUN_END = 1 << 31  # more than any part can hold
 M = TypeVar("M", Absence, Quality)
 Run = tuple[int, int, M]
@@ -185,18 +186,20 @@ def _wrong_series(series: Series) -> str | None:
 
 
 def _wrong_values(values: Values) -> str | None:
-    several = len(values.series) > 1
-    if several and len(set(handles := [series.handle for series in values.series])) != len(handles):
-        return f"handles {handles}: expected each once"
-    for times in values.times:
+    times_of, series_of = values.times, values.series
+    if len(series_of) > 1 and len({series.handle for series in series_of}) != len(series_of):
+        return f"handles {[series.handle for series in series_of]}: expected each once"
+    for times in times_of:
         if times and (times[0] < 0 or sorted(times) != [*times]):  # in order already: sorted() only looks
             return "times: expected offsets from 0 that never run back"
-    for series in values.series:
-        if series.times >= len(values.times) or len(values.times[series.times]) != len(series.values):
-            return f"{series.handle}: {len(series.values)} values do not fit times {series.times}"
-    if (values.stored is not None) != (values.provenance is Provenance.DEVICE_STORED):
+    for series in series_of:
+        at = series.times
+        if at >= len(times_of) or len(times_of[at]) != len(series.values):
+            return f"{series.handle}: {len(series.values)} values do not fit times {at}"
+    stored = values.stored
+    if (stored is not None) != (values.provenance is _STORED):
         return "stored rows: expected with, and only with, provenance device-stored"
-    if values.stored is not None and len(values.stored.device_times) != len(values.times[0] if values.times else ()):
+    if stored is not None and len(stored.device_times) != len(times_of[0] if times_of else ()):
         return "stored rows: expected one device time for each time of the first vector"
     return None
 

@@ -125,8 +125,6 @@ class Entry:
 
 
 def _ascending(parts: Sequence[Commitment] | Sequence[Part]) -> str | None:
-    if len(parts) <= 1:
-        return None
     types = [part.type for part in parts]
     return None if types == sorted(set(types)) else f"parts of types {types}: expected ascending types, each once"
 
@@ -140,7 +138,7 @@ def check_chain(chain: str) -> str | None:
 
 
 def _wrong_entry(entry: Entry) -> str | None:
-    return check_chain(entry.chain) or _ascending(entry.parts)
+    return check_chain(entry.chain) or (_ascending(entry.parts) if len(entry.parts) > 1 else None)
 
 
 CLOCK: Shape[Clock] = record(Clock, integer(), blob(16, 16), uint(), null_or(uint()))
@@ -245,7 +243,7 @@ def parse_body(body: bytes) -> tuple[Part, ...]:
         MalformedError: not a body.
     """
     parts = _BODY.decode(body, "body")
-    if wrong := _ascending(parts):
+    if len(parts) > 1 and (wrong := _ascending(parts)):
         raise MalformedError(f"body: {wrong}")
     return parts
 

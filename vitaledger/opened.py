@@ -90,7 +90,9 @@ def open_entry(leaf: bytes, body: bytes) -> Opened:
 
 def open_parts(entry: Entry, parts: Sequence[Part], withheld: tuple[int, ...]) -> Opened:
     """Open an entry whose parts were held against its commitments; raises MalformedError as `open_entry`."""
-    if wrong := _wrong_kind(entry.kind, entry.chain == GATEWAY_CHAIN, tuple([part.type for part in entry.parts])):
+    committed = entry.parts
+    types = (committed[0].type,) if len(committed) == 1 else tuple([part.type for part in committed])
+    if wrong := _wrong_kind(entry.kind, entry.chain == GATEWAY_CHAIN, types):
         raise MalformedError(f"{_where(entry)}: {wrong}")
     values = waves = raw = event = None
     try:

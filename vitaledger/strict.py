@@ -12,9 +12,8 @@ Traceback (most recent call last):
 vitaledger.compiled.Doubt
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from struct import Struct
 from typing import Any
 
@@ -26,12 +25,12 @@ from vitaledger.compiled import Doubt
 _U16, four_at, _U64 = (Struct(f">{width}").unpack_from for width in "HIQ")
 _LONGEST = 64  # items of a run that are read at once
 _TWO_BYTES = bytes(range(24, 256))  # what is used for no smaller number
-# first byte of a longer integer: its width, how struct calls what follows, the least that it is used for
-_LONG = {
-    major | extra: (bytes((major | extra,)), width, code, least)
-    for major in (0x00, 0x20)
-    for extra, width, code, least in ((0x18, 2, "B", 24), (0x19, 3, "H", 1 << 8), (0x1A, 5, "I", 1 << 16))
-}
+# width of a longer integer, what unpacks so many of them, the least that it is used for
+_WIDTHS = [
+    (width, tuple(Struct(">" + f"x{code}" * count).unpack_from for count in range(_LONGEST + 1)), least)
+    for width, code, least in ((2, "B", 24), (3, "H", 1 << 8), (5, "I", 1 << 16))
+]
+_LONG = {major | 0x18 + n: (bytes((major | 0x18 + n,)), *each) for major in (0, 0x20) for n, each in enumerate(_WIDTHS)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +125,10 @@ def _runs_at(data: bytes, at: int, count: int, short: Short) -> tuple[tuple[Any,
                 found += [means[byte] for byte in leads[: run - 1]]
                 at += run - 1
         elif lead in _LONG:
-            same, width, code, least = _LONG[lead]
+            same, width, unpack, least = _LONG[lead]
             leads = data[at : at + width * min(left, _LONGEST) : width]
             run = len(leads) - len(leads.lstrip(same))
-            numbers = _run(code, run)(data, at)
+            numbers = unpack[run](data, at)
             if min(numbers) < least:
                 raise Doubt
             found += numbers if lead < 0x20 else [-1 - number for number in numbers]
@@ -139,11 +138,6 @@ def _runs_at(data: bytes, at: int, count: int, short: Short) -> tuple[tuple[Any,
             found.append(number)
         left -= run
     return tuple(found), at
-
-
-@lru_cache(4 * _LONGEST)  # three codes
-def _run(code: str, count: int) -> Callable[[bytes, int], tuple[int, ...]]:
-    return Struct(">" + f"x{code}" * count).unpack_from
 
 
 def samples_at(data: bytes, at: int) -> tuple[tuple[int, ...], int]:
