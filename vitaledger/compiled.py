@@ -138,7 +138,8 @@ def compile_read_array(inline: Inline, least: int, most: int, number_at: Callabl
     source = (
         "def read(data, at):\n    count = data[at] - 0x80\n    if 0 <= count < 24:\n        at += 1\n"
         "    else:\n        count, at = number_at(data, at, 4)\n"
-        f"    if not {least} <= count <= {most}:\n        raise Doubt\n    values = []\n"
+        f"    if not {least} <= count <= {most}:\n        raise Doubt\n"
+        f"    if count == 1:\n{lines}\n        return (value,), at\n    values = []\n"
         f"    for _ in range(count):\n{lines}\n        values.append(value)\n    return tuple(values), at\n"
     )
     read: Read = _define(source, "read", scope)
