@@ -23,7 +23,7 @@ from pathlib import Path
 
 import msgspec
 
-from bench.deep import deep_tree, fill_tiles, numbers
+from bench.deep import deep_tree, fill_edge, fill_tiles, numbers
 from bench.figure import Effort, Figure, Goal, of_runs
 from bench.history import CHAIN, values
 from bench.scratch import scratch
@@ -93,6 +93,7 @@ class OldGateway:
             db.execute("INSERT INTO entries VALUES (?, ?, ?)", (size, leaf, body))
             full = tree.builder.extend([leaf_hash(leaf)])
             db.executemany("INSERT INTO tiles VALUES (?, ?, ?)", [(each.level, each.n, each.data) for each in full])
+            fill_edge(db, tree.builder)
             signed = sign_checkpoint(Checkpoint(self.signer.name, tree.builder.size, tree.builder.root()), self.signer)
             text = schema.Seal(self.signer.name, 0, bytes(32), size).text
             db.execute("INSERT INTO head VALUES (1, ?, ?)", (signed, note.encode(note.sign_note(text, self.signer))))
@@ -155,6 +156,7 @@ class OldCollector:
             )
             fill_tiles(db, tree, row.log)
             db.executemany("INSERT INTO tiles VALUES (?, ?, ?, ?)", [(row.log, f.level, f.n, f.data) for f in full])
+            fill_edge(db, tree.builder, row.log)
             db.execute("INSERT INTO chains VALUES (1, ?, ?, ?, ?, NULL)", (row.log, CHAIN, end, prev))
             query = numbers("INSERT INTO positions (chain, seq, idx, wall_ms) SELECT 1, n, n, ?2 + n * ?3")
             db.execute("DROP INDEX positions_by_time")

@@ -16,7 +16,7 @@ from contextlib import closing
 from pathlib import Path
 from random import Random
 
-from bench.deep import deep_tree, fill_tiles
+from bench.deep import deep_tree, fill_edge, fill_tiles
 from bench.figure import Effort, Figure, Goal, of_runs
 from bench.scratch import scratch
 from bench.sealing import one_core
@@ -62,6 +62,7 @@ class Site:
         Store.create(self.path, PROVIDER, self.vkey, empty_head(signer)).close()
         with closing(sqlite3.connect(self.path)) as db:
             fill_tiles(db, tree, LEDGER)
+            fill_edge(db, tree.builder, LEDGER)
             rows = sorted({*wanted, *range(size - size % TILE_WIDTH, size)})
             db.executemany("INSERT INTO statements VALUES (?, ?)", [(n, leaves[n % TILE_WIDTH]) for n in rows])
             db.execute("UPDATE ledger SET size = ?, root = ?, checkpoint = ?", (size, tree.root, cosigned))

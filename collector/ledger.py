@@ -18,7 +18,7 @@ from vitaledger.errors import MisuseError, VerificationError
 from vitaledger.keys import Ed25519Signer, verifier_of
 from vitaledger.merkle import TileReader, leaf_hash
 from vitaledger.statement import Statement
-from vitaledger.tiles import FullTile, StoredTiles, TileBuilder
+from vitaledger.tiles import FullTile, StoredTiles, TileBuilder, TileRoot
 
 
 class LedgerStore(Protocol):
@@ -44,12 +44,16 @@ class LedgerStore(Protocol):
         """(index, leaf) of [first, end)."""
         ...
 
-    def add_tiles(self, log: int, tiles: Iterable[FullTile]) -> None:
-        """Store full tiles."""
+    def add_tiles(self, log: int, tiles: Sequence[FullTile], roots: Iterable[TileRoot]) -> None:
+        """Store full tiles, and the roots of those of them that stand under a partial one."""
         ...
 
     def tile(self, log: int, level: int, n: int) -> bytes | None:
         """A full tile."""
+        ...
+
+    def doubt_edge(self, log: int) -> bool:
+        """Read the right edge from full tiles from now on; False where that is so already."""
         ...
 
     def tile_reader(self, log: int, size: int) -> TileReader:
@@ -102,6 +106,8 @@ class Ledger:
         if (signed.origin, signed.size, signed.root) != (self.origin, head.size, head.root):
             raise VerificationError(f"{self.origin}: the stored head of size {head.size} is not that of its checkpoint")
         builder = TileBuilder.restore(head.size, self._store.tile_reader(LEDGER, head.size).tile)
+        if builder.root() != head.root and self._store.doubt_edge(LEDGER):
+            builder = TileBuilder.restore(head.size, self._store.tile_reader(LEDGER, head.size).tile)
         if builder.root() != head.root:
             raise VerificationError(
                 f"{self.origin}: root of the stored tree of size {head.size}: "
@@ -139,7 +145,8 @@ class Ledger:
             raise VerificationError(f"{self.origin}: statements [{first}, {end}) cannot be read back")
         new = self.head
         if rows:
-            self._store.add_tiles(LEDGER, builder.extend(leaf_hash(leaf) for _, leaf in rows))
+            tiles = builder.extend(leaf_hash(leaf) for _, leaf in rows)
+            self._store.add_tiles(LEDGER, tiles, builder.roots_of(tiles))
             head = Checkpoint(self.origin, builder.size, builder.root())
             new = LedgerHead(head.size, head.root, sign_checkpoint(head, self._signer))
         self._store.swap_head(self.head, new)

@@ -68,7 +68,7 @@ class Mirror:
         self._ledger = ledger
         self._keys = [verifier_of(parse_vkey(row.vkey))]
         self._roots: dict[int, bytes] = {}
-        self._builder = TileBuilder.restore(row.stored, store.tile_reader(row.log, row.stored).tile)
+        self._builder = _builder(store, row)
         self._strands = Strands(store, row.log, row.origin)
         self._seen: dict[int, Seen] = {}  # read back as they came in this transaction; `advance` moves over them
         self.row = row
@@ -211,7 +211,8 @@ class Mirror:
         if len(hashes) != end - first:
             raise VerificationError(f"{self.row.origin}: entry {first + len(hashes)} is missing in the store")
         self._strands.save()
-        self._store.add_tiles(self.row.log, self._builder.extend(hashes))
+        tiles = self._builder.extend(hashes)
+        self._store.add_tiles(self.row.log, tiles, self._builder.roots_of(tiles))
         self.row = self._store.set_stored(self.row, end)
         self.ranges.advance(end)
         self._store.set_ranges(self.row.log, self.ranges.beyond)
@@ -262,6 +263,16 @@ class Mirror:
                 self._roots.clear()
             self._roots[size] = found
         return found
+
+
+def _builder(store: MirrorStore, row: LogRow) -> TileBuilder:
+    """The right edge of a log; of full tiles where the stored edge does not give the root that is in custody."""
+    found = TileBuilder.restore(row.stored, store.tile_reader(row.log, row.stored).tile)
+    leaf = None if row.custody is None else store.statement(row.custody)
+    said = None if leaf is None else statement.decode(leaf)
+    if isinstance(said, Custody) and (said.size, said.root) != (row.stored, found.root()) and store.doubt_edge(row.log):
+        found = TileBuilder.restore(row.stored, store.tile_reader(row.log, row.stored).tile)
+    return found
 
 
 def _wrong_body(leaf: bytes, body: bytes) -> str | None:

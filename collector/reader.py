@@ -5,6 +5,7 @@ gateway's signature → ledger). `log` 0 is the provider ledger, 1 and on are ga
 A `Reader` belongs to one thread at a time.
 """
 
+import logging
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,9 +17,12 @@ from typing import NamedTuple, Self
 from collector.tiles import Edges, LogTiles
 from vitaledger.compiled import compile_make
 from vitaledger.errors import MisuseError, VerificationError
-from vitaledger.merkle import TileReader
+from vitaledger.merkle import HASH_SIZE, TileReader
+from vitaledger.tiles import TileRoot
 
-SCHEMA_VERSION = 4
+_log = logging.getLogger(__name__)
+SCHEMA_VERSION = 5
+EDGE_VERSION = 5  # the first with an edge
 FILE_NAME = "collector.sqlite"
 LEDGER = 0  # the number of the provider ledger among the logs
 MAX_LOG = 1 << 40  # how many entries a gateway's log can have here: row id = log * 2^40 + index
@@ -166,11 +170,13 @@ class Reader:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
         self._edges = Edges(self)
+        self._doubted: set[int] = set()
         version = self.meta("schema")
         if version is None or int(version) > SCHEMA_VERSION:
             found = version.decode() if version else "none"
             connection.close()
             raise MisuseError(f"store: expected schema version {SCHEMA_VERSION} or older, found {found}")
+        self._has_edge = int(version) >= EDGE_VERSION
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -303,6 +309,22 @@ class Reader:
         """(level, n, hashes) of every full tile of a log."""
         yield from self._db.execute("SELECT level, n, hashes FROM tiles WHERE log = ? ORDER BY level, n", (log,))
 
+    def roots(self, log: int, level: int, first: int, end: int) -> dict[int, bytes]:
+        """What the edge says are the roots of the full tiles [first, end) of a level; none where it is doubted."""
+        if not self._has_edge or log in self._doubted:
+            return {}
+        query = "SELECT n, root FROM edge WHERE log = ? AND level = ? AND n >= ? AND n < ?"
+        return {
+            n: root
+            for n, root in self._db.execute(query, (log, level, first, end))
+            if isinstance(root, bytes) and len(root) == HASH_SIZE
+        }
+
+    def edge(self, log: int) -> list[TileRoot]:
+        """The edge of a log as it is stored."""
+        query = "SELECT level, n, root FROM edge WHERE log = ? ORDER BY level, n"
+        return [TileRoot(*row) for row in self._db.execute(query, (log,))]
+
     def tile_reader(self, log: int, size: int) -> TileReader:
         """The hashes of the tree of the first `size` leaves, for `vitaledger.merkle`'s proofs and roots."""
         return LogTiles(self._edges, log, size)
@@ -310,6 +332,22 @@ class Reader:
     def forget_edges(self) -> None:
         """Let the readers of tiles read the right edges again, from the rows as they stand then."""
         self._edges.forget()
+
+    def doubt_edge(self, log: int) -> bool:
+        """Read the right edge of a log from full tiles from now on, as a signed root is not that of the stored edge.
+
+        False where it was doubted before.
+        """
+        if log in self._doubted:
+            return False
+        self._doubted.add(log)
+        self._edges.forget()
+        _log.warning(
+            "log %d: its stored edge does not give the signed root: full tiles are read in its place;"
+            " `vitaledger-collector verify` names what is wrong",
+            log,
+        )
+        return True
 
     # -- the ledger ---------------------------------------------------------------------------------------------------
 

@@ -95,3 +95,10 @@ CREATE INDEX positions_by_time ON positions (chain, wall_ms);
 -- schema 4: a collector that was restored
 -- What gateways showed of this ledger that this store does not contain: it is an old copy, and signs no more
 CREATE TABLE halted (id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, gateway TEXT NOT NULL, shown BLOB NOT NULL);
+
+-- schema 5: the right edge of a tree costs the same in a log of any age
+-- The root of each full tile whose tile above is not full: its hash in that one
+CREATE TABLE edge (
+    log INTEGER NOT NULL, level INTEGER NOT NULL, n INTEGER NOT NULL, root BLOB NOT NULL,
+    PRIMARY KEY (log, level, n)
+) WITHOUT ROWID;

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from collector.reader import CarriedRow, ChainRow, LogRow
 from vitaledger.merkle import TileReader
-from vitaledger.tiles import FullTile
+from vitaledger.tiles import FullTile, TileRoot
 
 
 class MirrorStore(Protocol):
@@ -35,12 +35,16 @@ class MirrorStore(Protocol):
         """Record what is stored beyond logs.stored."""
         ...
 
+    def doubt_edge(self, log: int) -> bool:
+        """Read the right edge from full tiles from now on; False where that is so already."""
+        ...
+
     def tile_reader(self, log: int, size: int) -> TileReader:
         """The tree of the first `size` entries."""
         ...
 
-    def add_tiles(self, log: int, tiles: Iterable[FullTile]) -> None:
-        """Store full tiles."""
+    def add_tiles(self, log: int, tiles: Sequence[FullTile], roots: Iterable[TileRoot]) -> None:
+        """Store full tiles, and the roots of those of them that stand under a partial one."""
         ...
 
     def statement(self, index: int) -> bytes | None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Self
 
 from collector.reader import (
+    EDGE_VERSION,
     FILE_NAME,
     LEDGER,
     MAX_LOG,
@@ -33,8 +34,10 @@ from collector.reader import (
     SuccessionRow,
     entry_id,
 )
+from vitaledger import merkle
 from vitaledger.errors import MisuseError, VitaledgerError
-from vitaledger.tiles import FullTile
+from vitaledger.merkle import TILE_WIDTH
+from vitaledger.tiles import FullTile, TileRoot
 
 __all__ = [
     "FILE_NAME",
@@ -84,7 +87,20 @@ class Store(Reader):
             with self.transaction():
                 for statement in _schema_of(version):
                     self._db.execute(statement)
+                if version == EDGE_VERSION:
+                    self._fill_edge()
+                    self._has_edge = True
                 self._db.execute("UPDATE meta SET value = ? WHERE key = 'schema'", (str(version).encode(),))
+
+    def _fill_edge(self) -> None:
+        """The edges of all logs, from their full tiles as they are stored."""
+        counts = "SELECT log, level, max(n) + 1 FROM tiles GROUP BY log, level"
+        for log, level, count in self._db.execute(counts).fetchall():
+            for n in range(count - count % TILE_WIDTH, count):
+                tile = self.tile(log, level, n)
+                if isinstance(tile, bytes):  # what is wrong with a tile is said by whoever needs it, and by `verify`
+                    row = (log, level, n, merkle.root(merkle.split_hashes(tile)))
+                    self._db.execute("INSERT INTO edge (log, level, n, root) VALUES (?, ?, ?, ?)", row)
 
     @classmethod
     def create(cls, path: Path, provider: str, vkey: str, head: LedgerHead) -> Self:
@@ -134,10 +150,16 @@ class Store(Reader):
         except sqlite3.IntegrityError as error:
             raise LostSwapError(f"ledger: another process wrote statement {index}") from error
 
-    def add_tiles(self, log: int, tiles: Iterable[FullTile]) -> None:
-        """Store full tiles."""
+    def add_tiles(self, log: int, tiles: Sequence[FullTile], roots: Iterable[TileRoot]) -> None:
+        """Store full tiles, and the roots of those under a partial one; those under a tile that is full now go."""
         rows = [(log, tile.level, tile.n, tile.data) for tile in tiles]
         self._db.executemany("INSERT INTO tiles (log, level, n, hashes) VALUES (?, ?, ?, ?)", rows)
+        self._db.executemany(
+            "INSERT INTO edge (log, level, n, root) VALUES (?, ?, ?, ?)",
+            [(log, each.level, each.n, each.root) for each in roots],
+        )
+        done = [(log, tile.level - 1, (tile.n + 1) * TILE_WIDTH) for tile in tiles if tile.level]
+        self._db.executemany("DELETE FROM edge WHERE log = ? AND level = ? AND n < ?", done)
 
     def swap_head(self, last: LedgerHead, new: LedgerHead) -> None:
         """Put `new` in the place of `last`; LostSwapError where the head is no longer `last`."""

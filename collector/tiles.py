@@ -1,7 +1,8 @@
-"""The hashes of a log's tree out of the store: full tiles are rows, the right edge comes from what is below it.
+"""The hashes of a log's tree out of the store: full tiles are rows, the right edge comes from the leaves and `edge`.
 
-What an edge's hashes were made of is read once: full tiles never change, and the edge of a level takes up to 255 of
-them. So a proof costs the same in a log of any age. As everywhere beneath the reader, nothing here is verified.
+The rows of `edge` are the roots of the full tiles under partial ones. They prove nothing and can be made again: where
+one is missing, or where they did not give a signed root (`Reader.doubt_edge`), full tiles are hashed in their place, up
+to 255 a level. What was read is kept. As everywhere beneath the reader, nothing here is verified.
 """
 
 from typing import Protocol
@@ -22,6 +23,10 @@ class Rows(Protocol):
 
     def leaves(self, log: int, first: int, end: int) -> list[tuple[int, bytes]]:
         """(index, leaf) of what is stored of [first, end); bytes, unless the store was changed."""
+        ...
+
+    def roots(self, log: int, level: int, first: int, end: int) -> dict[int, bytes]:
+        """What the edge says are the roots of full tiles, as far as it has them and is believed."""
         ...
 
 
@@ -58,18 +63,22 @@ class Edges:
         return b"".join([leaf_hash(leaf) for _, leaf in leaves])
 
     def above(self, log: int, level: int, n: int, width: int) -> bytes:
-        """The first `width` hashes of a tile of a level ≥ 1, from the full tiles below it."""
+        """The first `width` hashes of a partial tile of a level ≥ 1, from the edge, or from the full tiles below it."""
         key = log, level, n
         known = self._known.get(key, b"")
         if len(known) < width * HASH_SIZE:
             first = n * TILE_WIDTH
             below = range(first + len(known) // HASH_SIZE, first + width)
-            known += b"".join([merkle.root(merkle.split_hashes(self.full(log, level - 1, child))) for child in below])
+            roots = self._rows.roots(log, level - 1, below.start, below.stop)
+            known += b"".join([roots.get(child) or self._root(log, level - 1, child) for child in below])
             self._known.pop(key, None)
             if len(self._known) >= MAX_EDGES:
                 del self._known[next(iter(self._known))]
             self._known[key] = known
         return known[: width * HASH_SIZE]
+
+    def _root(self, log: int, level: int, n: int) -> bytes:
+        return merkle.root(merkle.split_hashes(self.full(log, level, n)))
 
 
 class LogTiles:

@@ -184,19 +184,24 @@ def _full(reader: Reader, log: int, level: int, n: int) -> bytes:
 
 
 def _edge(reader: Reader, log: int, size: int) -> Iterator[Item]:
-    """The partial tile of each level: of the leaves themselves, above them of the full tiles below."""
+    """The partial tile of each level: of the leaves, above them of the stored edge, or else of full tiles."""
     for level in range(-(-size.bit_length() // TILE_HEIGHT)):
         width, n = partial_width(size, level), size >> (TILE_HEIGHT * (level + 1))
         below = range(n * TILE_WIDTH, n * TILE_WIDTH + width)
         if not width:
             continue
         if level:
-            hashes = [merkle.root(merkle.split_hashes(_full(reader, log, level - 1, child))) for child in below]
+            known = reader.roots(log, level - 1, below.start, below.stop)
+            hashes = [known.get(child) or _root(reader, log, level - 1, child) for child in below]
         else:
             held = dict(reader.leaves(log, below.start, below.stop))
             found = [_bytes(held.get(index)) for index in below]
             hashes = [bytes(HASH_SIZE) if leaf is None else leaf_hash(leaf) for leaf in found]
         yield [level, n, b"".join(hashes)]
+
+
+def _root(reader: Reader, log: int, level: int, n: int) -> bytes:
+    return merkle.root(merkle.split_hashes(_full(reader, log, level, n)))
 
 
 def _bytes(cell: object) -> bytes | None:

@@ -5,7 +5,7 @@ to be sure verifies (`gateway.verify`).
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +13,12 @@ from typing import Self
 
 from gateway import schema
 from gateway.bodies import unpack
-from gateway.schema import Seal, parse_seal
+from gateway.schema import Seal, blob, parse_seal
 from vitaledger import merkle, note
 from vitaledger.checkpoint import Checkpoint, parse_unverified
 from vitaledger.errors import MalformedError, MisuseError, VerificationError
-from vitaledger.merkle import TILE_WIDTH, leaf_hash
-
-MAX_ROOTS = 2048  # of tiles that are kept: the right edge of the tree has at most 255 on each level
+from vitaledger.merkle import HASH_SIZE, TILE_WIDTH, leaf_hash
+from vitaledger.tiles import TileRoot
 
 Stored = tuple[bytes, bytes | None]
 
@@ -39,7 +38,6 @@ class Rows:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
-        self._roots: dict[tuple[int, int], bytes] = {}  # of full tiles, which never change
 
     def meta(self) -> dict[str, str]:
         """What the store says of itself."""
@@ -48,7 +46,7 @@ class Rows:
     def checkpoint(self) -> bytes | None:
         """The newest signed checkpoint, a note; None before the first commit."""
         row = self._db.execute("SELECT checkpoint FROM head").fetchone()
-        return None if row is None else _blob(row[0], "checkpoint")
+        return None if row is None else blob(row[0], "checkpoint")
 
     def head(self) -> Checkpoint | None:
         """The same, read and not verified."""
@@ -69,7 +67,7 @@ class Rows:
     def seal_note(self) -> note.Note | None:
         """The seal's note, not verified."""
         row = self._db.execute("SELECT seal FROM head").fetchone()
-        return None if row is None else note.parse(_blob(row[0], "seal"))
+        return None if row is None else note.parse(blob(row[0], "seal"))
 
     def seal(self) -> Seal | None:
         """What the seal says, not verified."""
@@ -102,11 +100,31 @@ class Rows:
     def full_tile(self, level: int, n: int) -> bytes | None:
         """A full tile, or None where it is not stored."""
         row = self._db.execute("SELECT hashes FROM tiles WHERE level = ? AND n = ?", (level, n)).fetchone()
-        return None if row is None else _blob(row[0], f"tile {level}/{n}")
+        return None if row is None else blob(row[0], f"tile {level}/{n}")
+
+    def edge(self) -> list[TileRoot]:
+        """The roots of the full tiles under partial ones, as they are stored; none in a store of before version 4."""
+        if schema.version(self._db) < schema.EDGE_VERSION:
+            return []
+        return [TileRoot(*row) for row in self._db.execute("SELECT level, n, root FROM edge ORDER BY level, n")]
 
     def tile(self, level: int, n: int, width: int) -> bytes:
-        """The first `width` hashes of a tile; full tiles are stored, partial ones are made from what is below them."""
-        full = self.full_tile(level, n)
+        """The first `width` hashes of a tile; partial ones come from the leaves, and above these from the edge.
+
+        A root that the edge lacks is made from its tile.
+        """
+        known: dict[int, object] = {}
+        if level and width < TILE_WIDTH and schema.version(self._db) >= schema.EDGE_VERSION:
+            query = "SELECT n, root FROM edge WHERE level = ? AND n >= ? AND n < ?"
+            known = dict(self._db.execute(query, (level - 1, n * TILE_WIDTH, n * TILE_WIDTH + width)))
+        return self._tile(level, n, width, known)
+
+    def tile_without_edge(self, level: int, n: int, width: int) -> bytes:
+        """The same from full tiles and leaves alone: 0.1 ms for each full tile below a partial one."""
+        return self._tile(level, n, width, {})
+
+    def _tile(self, level: int, n: int, width: int, known: Mapping[int, object]) -> bytes:
+        full = None if known else self.full_tile(level, n)
         if full is not None:
             return full
         first = n * TILE_WIDTH
@@ -114,20 +132,16 @@ class Rows:
             return b"".join(leaf_hash(leaf) for leaf in self.leaves(first, first + width))
         if width == TILE_WIDTH:
             raise VerificationError(f"tile {level}/{n} is missing from the store")
-        return b"".join(self._root_of(level - 1, m) for m in range(first, first + width))
+        return b"".join(self._root_of(level - 1, m, known.get(m)) for m in range(first, first + width))
 
-    def _root_of(self, level: int, n: int) -> bytes:
-        """The root of a full tile. Kept, because the right edge of a tile of tiles needs up to 255 for each proof."""
-        found = self._roots.get((level, n))
-        if found is None:
-            hashes = self.full_tile(level, n)
-            if hashes is None:
-                raise VerificationError(f"tile {level}/{n} is missing from the store")
-            found = merkle.root(merkle.split_hashes(hashes))
-            if len(self._roots) >= MAX_ROOTS:
-                del self._roots[next(iter(self._roots))]
-            self._roots[level, n] = found
-        return found
+    def _root_of(self, level: int, n: int, known: object) -> bytes:
+        """The root of a full tile, as it is known or else made from it."""
+        if isinstance(known, bytes) and len(known) == HASH_SIZE:
+            return known
+        hashes = self.full_tile(level, n)
+        if hashes is None:
+            raise VerificationError(f"tile {level}/{n} is missing from the store")
+        return merkle.root(merkle.split_hashes(hashes))
 
     def root_at(self, size: int) -> bytes | None:
         """The root of the first `size` entries; None where there are fewer."""
@@ -223,9 +237,3 @@ class Reader(Rows):
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _blob(value: object, what: str) -> bytes:
-    if not isinstance(value, bytes):
-        raise VerificationError(f"{what}: expected bytes, found {type(value).__name__}")
-    return value

@@ -74,6 +74,8 @@ def last_clock(leaf: bytes, body: bytes | None) -> Clock:
 
 def _tree(rows: Rows, head: Checkpoint) -> TileBuilder:
     builder = TileBuilder.restore(head.size, rows.tile)
+    if builder.root() != head.root:  # the edge may be wrong, which proves nothing: full tiles and leaves decide
+        builder = TileBuilder.restore(head.size, rows.tile_without_edge)
     if builder.root() != head.root:
         raise VerificationError(
             f"root of {head.size} entries: the signed checkpoint says {head.root.hex()[:16]}…, "

@@ -5,6 +5,7 @@ page that a commit touches is written again:
 
     entries   idx, leaf, body           every entry in order; body as `gateway.bodies` packs it, null once it was pruned
     tiles     level, n, hashes          full tiles only, 256 hashes of 32 bytes; partial ones come from the entries
+    edge      level, n, root            the root of each full tile whose tile above is not full: its hash in that one
     head      id = 1, checkpoint, seal  the newest signed checkpoint, and the seal on what the log does not cover
     receipts  size, at_ms, statement, proof    verified custody receipts; at_ms is when it came, by the gateway's clock
     journal   n, data                   what was read and is not sealed yet: `gateway.journal`
@@ -41,13 +42,15 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
+from vitaledger import merkle
 from vitaledger.errors import MalformedError, MisuseError, VerificationError
+from vitaledger.merkle import TILE_WIDTH
 from vitaledger.text import parse_decimal
 
 DATABASE = "log.db"
 PAGE_SIZE = 512  # of a store that is made now; one that was made before keeps its own
-VERSION = 3
-TABLES = frozenset({"entries", "tiles", "head", "receipts", "meta", "journal"})
+VERSION = 4
+TABLES = frozenset({"entries", "tiles", "head", "receipts", "meta", "journal", "edge"})
 _SEAL = re.compile(
     r"vitaledger seal v(?:1(?!(?:.*\n)*journal )|2(?=(?:.*\n)*journal ))\n([^\n]+)\n"
     r"receipts ([0-9]+) ([0-9a-f]{64})\npruned ([0-9]+)\n(?:journal ([0-9]+) ([0-9]+) ([0-9a-f]{64})\n)?",
@@ -66,7 +69,12 @@ CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
 
 _JOURNAL = "CREATE TABLE journal (n INTEGER PRIMARY KEY, data BLOB NOT NULL)"
+_EDGE = (
+    "CREATE TABLE edge (level INTEGER NOT NULL, n INTEGER NOT NULL, root BLOB NOT NULL, PRIMARY KEY (level, n)) "
+    "WITHOUT ROWID"
+)
 JOURNAL_VERSION = 2  # the first with a journal
+EDGE_VERSION = 4  # the first with an edge
 NO_JOURNAL = sha256(b"").digest()
 
 
@@ -85,8 +93,19 @@ def _pack_bodies(database: Database) -> None:
     del database
 
 
+def _add_edge(database: Database) -> None:
+    database.execute(_EDGE)
+    for level, count in database.execute("SELECT level, max(n) + 1 FROM tiles GROUP BY level").fetchall():
+        rows = database.execute(
+            "SELECT n, hashes FROM tiles WHERE level = ? AND n >= ?", (level, count - count % TILE_WIDTH)
+        ).fetchall()
+        for n, hashes in rows:
+            root = merkle.root(merkle.split_hashes(blob(hashes, f"tile {level}/{n}")))
+            database.execute("INSERT INTO edge (level, n, root) VALUES (?, ?, ?)", (level, n, root))
+
+
 # Step n brings a store of version n to version n + 1.
-_STEPS: tuple[Callable[[Database], None], ...] = (_create, _add_journal, _pack_bodies)
+_STEPS: tuple[Callable[[Database], None], ...] = (_create, _add_journal, _pack_bodies, _add_edge)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +212,12 @@ def version(connection: sqlite3.Connection) -> int:
     return int(found)
 
 
+def tables(of_version: int) -> frozenset[str]:
+    """The names of the tables that a store of a version has."""
+    later = {"journal": JOURNAL_VERSION, "edge": EDGE_VERSION}
+    return frozenset(name for name in TABLES if later.get(name, 1) <= of_version)
+
+
 def check_version(connection: sqlite3.Connection) -> None:
     """Raise MisuseError where a newer program made the store."""
     if version(connection) > VERSION:
@@ -214,3 +239,10 @@ def migrate(connection: sqlite3.Connection) -> None:
             connection.execute("ROLLBACK")
             raise
         connection.execute("COMMIT")
+
+
+def blob(value: object, what: str) -> bytes:
+    """A cell that has to hold bytes; VerificationError where it holds something else, which SQLite stores as well."""
+    if not isinstance(value, bytes):
+        raise VerificationError(f"{what}: expected bytes, found {type(value).__name__}")
+    return value

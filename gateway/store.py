@@ -5,7 +5,7 @@ One commit is one transaction, in this order, because each step protects the nex
     seal          number, link and salt each draft; open it with the collector's own code
     insert        the new rows; what is in them leaves the journal, and what was read since enters it
     read back     the rows as they now stand are the bytes that were hashed: what is signed is what is stored
-    tree          extend a copy of the right edge; insert the tiles that became full
+    tree          extend a copy of the right edge; insert the tiles that became full, and their roots
     sign          the checkpoint; it replaces the one before only if that is still the one this process signed
     COMMIT        durable when it returns (WAL, synchronous=FULL); only then does memory follow, and may anyone publish
 
@@ -17,6 +17,7 @@ store then refuses to go on until it is opened again and reads what is there.
 """
 
 import fcntl
+import logging
 import os
 import sqlite3
 from collections import deque
@@ -42,6 +43,8 @@ from vitaledger.entry import Clock, parse_leaf
 from vitaledger.errors import MisuseError, VerificationError, VitaledgerError
 from vitaledger.events import ChainHead, Heads, LedgerHead
 from vitaledger.keys import Ed25519Signer, verifier_of
+from vitaledger.merkle import TILE_WIDTH
+from vitaledger.tiles import TileRoot, differing
 
 if TYPE_CHECKING:
     from vitaledger.content import Context
@@ -50,6 +53,7 @@ if TYPE_CHECKING:
 __all__ = ["Committed", "DraftError", "Store", "StoreError", "StoreLockedError", "is_locked"]
 
 LOCK = "lock"
+logger = logging.getLogger(__name__)
 _PRUNE_STEP = 512
 
 
@@ -90,6 +94,7 @@ class Store:
         self._rows = Rows(connection)
         found = recovery.restore(self._rows, self.origin, verifier_of(signer.vkey))
         self._builder = found.builder
+        self._mend_edge()
         self._checkpoint = found.checkpoint
         self._heads = dict(found.heads)
         self._contexts: dict[str, Context] = {}
@@ -247,9 +252,27 @@ class Store:
                 "INSERT INTO tiles (level, n, hashes) VALUES (?, ?, ?)",
                 [(tile.level, tile.n, tile.data) for tile in tiles],
             )
+            self._insert_edge(builder.roots_of(tiles))
+            done = [(tile.level - 1, (tile.n + 1) * TILE_WIDTH) for tile in tiles if tile.level]
+            self._db.executemany("DELETE FROM edge WHERE level = ? AND n < ?", done)
         signed = sign_checkpoint(Checkpoint(self.origin, builder.size, builder.root()), self._signer)
         self._replace_head(signed)
         return signed
+
+    def _insert_edge(self, roots: Sequence[TileRoot]) -> None:
+        self._db.executemany(
+            "INSERT INTO edge (level, n, root) VALUES (?, ?, ?)", [(each.level, each.n, each.root) for each in roots]
+        )
+
+    def _mend_edge(self) -> None:
+        """Write the edge anew where it is not that of the tree, whose root is the signed one, and say so."""
+        expected, found = self._builder.edge(), self._rows.edge()
+        if found == expected:
+            return
+        logger.warning("%s: %s; the edge was written again from the tiles", self.origin, differing(expected, found))
+        with self._transaction():
+            self._db.execute("DELETE FROM edge")
+            self._insert_edge(expected)
 
     def _step_journal(self, step: Step) -> tuple[deque[bytes], Seal]:
         """Do the journal's step; answers its rows' hashes and the seal over them."""

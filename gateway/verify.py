@@ -5,6 +5,7 @@
                missing but those that the seal says were pruned, and those only below custody
     heads      each heads entry says what the micro-chains really were
     tiles      each what the entries give; none missing, none more
+    edge       the roots of the full tiles under partial ones: each what the entries give; none missing, none more
     head       the checkpoint signed by the gateway's key, of its origin, over exactly these entries
     receipts   each in the sealed order; its proof good, its root our own root at that size
     journal    exactly the rows that were signed, each readable
@@ -32,7 +33,7 @@ from vitaledger.events import ChainHead, LedgerHead
 from vitaledger.keys import Verifier
 from vitaledger.merkle import HASH_SIZE, TILE_WIDTH
 from vitaledger.opened import Opened, open_entry
-from vitaledger.tiles import FullTile, TileBuilder
+from vitaledger.tiles import FullTile, TileBuilder, differing
 
 MAX_REMARKS = 20
 _BLAME = 4096  # how many entries are looked through for the one to blame
@@ -146,6 +147,10 @@ class _Check:
         found = self._db.execute("SELECT count(*) FROM tiles").fetchone()[0]
         if found != self.report.tiles:
             raise self._bad(f"{found} tiles are stored, the entries have {self.report.tiles} full ones")
+        if schema.version(self._db) >= schema.EDGE_VERSION:
+            wrong = differing(self._builder.edge(), self._reader.edge())
+            if wrong is not None:
+                raise self._bad(wrong)
 
     # -- what stands alone -------------------------------------------------------------------------------------------
 
@@ -154,9 +159,7 @@ class _Check:
         if found != "ok":
             raise self._bad(f"the database is damaged: {found}")
         names = {name for (name,) in self._db.execute("SELECT name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'")}
-        tables = schema.TABLES
-        if schema.version(self._db) < schema.JOURNAL_VERSION:
-            tables -= {"journal"}
+        tables = schema.tables(schema.version(self._db))
         if names != tables:
             wrong = ", ".join(sorted(names ^ tables))
             raise self._bad(f"tables missing or not known: {wrong}")
@@ -169,9 +172,7 @@ class _Check:
     def _check_head(self) -> tuple[Checkpoint | None, Seal | None]:
         data = self._reader.checkpoint()
         if data is None:
-            for table in sorted(schema.TABLES - {"head", "meta"}):
-                if table == "journal" and not self._reader.journal():
-                    continue
+            for table in sorted(schema.tables(schema.version(self._db)) - {"head", "meta"}):
                 if self._db.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone():  # noqa: S608  a constant
                     raise self._bad(f"there are {table} and no signed checkpoint")
             return None, None

@@ -18,13 +18,16 @@ so that a tree of 70,000 leaves has on its right edge
     [(0, 112), (1, 17), (2, 1)]
 
 and 273 + 1 full tiles besides. A `TileBuilder` holds just those partial tiles; it says which tiles a run of leaves
-completes, gives the root, and after a restart is made again from what is stored:
+completes, gives the root, and after a restart is made again from what is stored: the full tiles, and the roots of those
+that stand under a partial tile (`edge`, at most 255 a level), without which each of them would be hashed again:
 
     >>> builder = TileBuilder()
     >>> builder.extend([merkle.leaf_hash(b"%d" % i) for i in range(300)])[0].path
     'tile/0/000'
     >>> len(builder.partial(0)) // 32, len(builder.partial(1)) // 32
     (44, 1)
+    >>> [(root.level, root.n) for root in builder.edge()]
+    [(0, 0)]
 
 An entry bundle:
 
@@ -146,6 +149,15 @@ class FullTile:
         return tile_path(self.level, self.n)
 
 
+@dataclass(frozen=True, slots=True)
+class TileRoot:
+    """The root of a full tile: the hash that stands for it in the tile above, while that one is not full."""
+
+    level: int
+    n: int
+    root: bytes
+
+
 class TileBuilder:
     """The right edge of a growing tree: the partial tile of each level, and so the root and the next full tiles.
 
@@ -186,19 +198,12 @@ class TileBuilder:
     def restore(cls, size: int, read_tile: Callable[[int, int, int], bytes]) -> Self:
         """The builder of a stored tree of `size` leaves; `read_tile(level, n, width)` is a TileReader's `tile`.
 
-        It is asked for the partial tile of level 0 and for the full tiles under the higher partial tiles only, at most
-        255 a level.
+        It is asked for the partial tiles only, one a level.
         """
         partials = []
         for level in range(-(-size.bit_length() // TILE_HEIGHT)):
             n, width = divmod(size >> (TILE_HEIGHT * level), TILE_WIDTH)
-            if level == 0:
-                partials.append(read_tile(0, n, width)[: width * HASH_SIZE] if width else b"")
-                continue
-            below = range(n * TILE_WIDTH, n * TILE_WIDTH + width)
-            partials.append(
-                b"".join(merkle.root(merkle.split_hashes(read_tile(level - 1, i, TILE_WIDTH))) for i in below)
-            )
+            partials.append(read_tile(level, n, width)[: width * HASH_SIZE] if width else b"")
         return cls.from_partials(size, partials)
 
     @property
@@ -246,6 +251,24 @@ class TileBuilder:
         """The hashes of a level's partial tile; empty where there is none."""
         return bytes(self._rows[level]) if level < len(self._rows) else b""
 
+    def edge(self) -> list[TileRoot]:
+        """The roots of all full tiles that stand under a partial tile, level by level from the left."""
+        return [
+            TileRoot(level, (self._size >> (TILE_HEIGHT * (level + 2))) * TILE_WIDTH + at, root)
+            for level, row in enumerate(self._rows[1:])
+            for at, root in enumerate(merkle.split_hashes(bytes(row)))
+        ]
+
+    def roots_of(self, tiles: Iterable[FullTile]) -> list[TileRoot]:
+        """The roots of those of these full tiles of this tree that stand under a partial tile."""
+        found = []
+        for tile in tiles:
+            above, at = divmod(tile.n, TILE_WIDTH)
+            if above == self._size >> (TILE_HEIGHT * (tile.level + 2)):
+                row = self._rows[tile.level + 1]
+                found.append(TileRoot(tile.level, tile.n, bytes(row[at * HASH_SIZE : (at + 1) * HASH_SIZE])))
+        return found
+
     def copy(self) -> Self:
         """A builder of the same leaves that grows apart from this one."""
         return self._of(self._size, self._peaks.copy(), [row.copy() for row in self._rows])
@@ -255,6 +278,22 @@ class TileBuilder:
         made = cls()
         made._size, made._peaks, made._rows = size, peaks, rows
         return made
+
+
+def differing(expected: Iterable[TileRoot], found: Iterable[TileRoot]) -> str | None:
+    """What is wrong first with a stored edge, in words that name the tile; None where it is as expected."""
+    right = {(each.level, each.n): each.root for each in expected}
+    stored = {(each.level, each.n): each.root for each in found}
+    for level, n in sorted({*right, *stored}):
+        wanted, is_there = right.get((level, n)), stored.get((level, n))
+        if wanted is None:
+            return f"edge: there is a root of tile {level}/{n}, which stands under no partial tile"
+        if is_there is None:
+            return f"edge: the root of tile {level}/{n} is missing"
+        if is_there != wanted:
+            shown = f"{is_there.hex()[:16]}…" if isinstance(is_there, bytes) else type(is_there).__name__
+            return f"edge: root of tile {level}/{n}: expected {wanted.hex()[:16]}…, found {shown}"
+    return None
 
 
 class StoredTiles:

@@ -3,7 +3,7 @@
     the file            SQLite's own check, the tables of schema.sql and no others
     the ledger          statements → leaves → every tile → root → the signed checkpoint; anchors by gateways' signatures
     each gateway's log  entries → tiles → every anchored root; bodies → commitments; micro-chains; custody; findings
-    what was derived    tiles, anchors, findings, chains, positions, ranges, sizes: equal to what is made anew
+    what was derived    tiles, edges, anchors, findings, chains, positions, ranges, sizes: equal to what is made anew
     quotes              the ledger heads that gateways saw and signed are heads of this ledger
 
 It reads each row once or twice, in bounded memory, in one snapshot, beside a collector at work.

@@ -15,6 +15,8 @@ from vitaledger.errors import MalformedError, MisuseError
 _KNOWN_META = frozenset({"schema", "provider", "vkey"})
 _ORPHANS = {
     "tiles": "SELECT log, 'tile ' || level || '/' || n FROM tiles WHERE log != 0 AND log NOT IN (SELECT log FROM logs)",
+    "edge": "SELECT log, 'root of tile ' || level || '/' || n FROM edge"
+    " WHERE log != 0 AND log NOT IN (SELECT log FROM logs)",
     "ranges": "SELECT log, 'range from ' || first FROM ranges WHERE log NOT IN (SELECT log FROM logs)",
     "anchors": "SELECT log, 'anchor of size ' || size FROM anchors WHERE log NOT IN (SELECT log FROM logs)",
     "findings": "SELECT log, 'finding about ' || idx FROM findings WHERE log NOT IN (SELECT log FROM logs)",

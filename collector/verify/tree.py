@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from collector.reader import Reader
 from collector.verify.report import Report
 from vitaledger.merkle import HASH_SIZE
-from vitaledger.tiles import FullTile, TileBuilder, tile_path
+from vitaledger.tiles import FullTile, TileBuilder, differing, tile_path
 
 BATCH = 1024
 
@@ -67,13 +67,16 @@ class Tree:
         )
 
     def finish(self) -> None:
-        """All leaves are in: a tile that is stored besides those is a failure."""
+        """All leaves are in: a tile that is stored besides those is a failure, and an edge that is not theirs."""
         size = self.builder.size
         for level, n, _ in self._reader.tiles(self._log):
             if level < 0 or n < 0 or level > 7 or n >= size >> (8 * (level + 1)):
                 self._report.fail(
                     "tiles", f"{self._name}: tile {level}/{n} is not of a tree of size {size}", gateway=self._gateway
                 )
+        wrong = differing(self.builder.edge(), self._reader.edge(self._log))
+        if wrong is not None:
+            self._report.fail("edge", f"{self._name}: {wrong}", gateway=self._gateway)
 
 
 def _hash(tile: bytes, at: int) -> bytes:

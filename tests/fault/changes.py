@@ -8,8 +8,8 @@ from random import Random
 LOG = 1 << 40
 # every table that verification covers, with its weight; presence and refusals are claims that prove nothing
 TABLES = {
-    "entries.leaf": 16, "entries.body": 16, "entries": 10, "tiles": 12, "statements": 14, "ledger": 6, "logs": 8,
-    "anchors": 8, "findings": 4, "chains": 8, "positions": 10, "ranges": 3, "meta": 3,
+    "entries.leaf": 16, "entries.body": 16, "entries": 10, "tiles": 12, "edge": 8, "statements": 14,
+    "ledger": 6, "logs": 8, "anchors": 8, "findings": 4, "chains": 8, "positions": 10, "ranges": 3, "meta": 3,
 }  # fmt: skip
 KINDS = ("flip", "delete", "swap", "insert", "truncate")
 

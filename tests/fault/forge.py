@@ -63,7 +63,9 @@ class Story:
             hashes.append(entry_hash(leaf))
             strands.examine(index, leaf, body, hashes[-1])
         strands.save()
-        store.add_tiles(row.log, TileBuilder().extend(hashes))
+        builder = TileBuilder()
+        tiles = builder.extend(hashes)
+        store.add_tiles(row.log, tiles, builder.roots_of(tiles))
         store.set_stored(row, len(rows))
 
     # -- changes ------------------------------------------------------------------------------------------------------

@@ -19,11 +19,10 @@ from collector.web.server import MAX_CONNECTIONS
 from gateway import last_words
 from gateway.config import MqttConfig
 from gateway.hold import MAX_HELD, Hold
-from gateway.reader import Reader
 from gateway.recorder import MAX_CHUNK, MAX_UNPLACED
 from tests import docs
 from tests.unit.collector.model_gateway import Desk, Gateway, of
-from tests.unit.gateway.makers import drafts, instant, open_store
+from tests.unit.gateway.makers import drafts, instant
 from tests.unit.gateway.recorder_kit import Rig, at
 from tests.unit.gateway.test_agent import Running, configuration, entries  # noqa: F401  a fixture
 from vitaledger import events, fork, messages, policy, proof
@@ -32,7 +31,7 @@ from vitaledger.cli.verify import TABLE, read_zip
 from vitaledger.entry import _CHAINS_REMEMBERED, check_chain
 from vitaledger.errors import MalformedError
 from vitaledger.marks import MAX_PATTERNS, Direction, Quality
-from vitaledger.merkle import leaf_hash, root
+from vitaledger.merkle import leaf_hash
 from vitaledger.tiles import MemoryTiles
 
 PAGE = docs.ROOT / "docs" / "bounds.md"
@@ -164,25 +163,6 @@ def test_last_words(tmp_path):
     last_words.forget(tmp_path)
     assert last_words.read(tmp_path) is None
     last_words.leave(tmp_path / "none", "nobody can")
-
-
-def test_roots_of_tiles(tmp_path, monkeypatch):
-    with open_store(tmp_path) as store:
-        for first in range(0, 6 * 256 + 9, 500):
-            store.commit(drafts(500, first))
-        own = [leaf_hash(leaf) for leaf in store._rows.leaves(0, 6 * 256)]
-        expected = b"".join(root(own[at : at + 256]) for at in range(0, 6 * 256, 256))
-    asked = []
-    with Reader.open(tmp_path) as reader:
-        reader.connection.set_trace_callback(asked.append)
-        for _ in range(2):  # of a long log it would be 255 for each proof
-            assert reader.tile(1, 0, 6) == expected
-            assert sum("level = 0" in each for each in asked) == 6
-    monkeypatch.setattr("gateway.reader.MAX_ROOTS", 3)
-    with Reader.open(tmp_path) as reader:
-        for width in (6, 2, 6):
-            assert reader.tile(1, 0, width) == expected[: 32 * width]
-            assert len(reader._roots) <= 3
 
 
 # -- collector --------------------------------------------------------------------------------------------------------

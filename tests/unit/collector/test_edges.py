@@ -24,6 +24,9 @@ class Stored:
         self.read += 1
         return self.changed.get((level, n)) or self.full.tile(level, n, 256)
 
+    def roots(self, log, level, first, end):
+        return {}
+
     def leaves(self, log, first, end):
         return [(index, self.rows[index]) for index in range(first, end) if index in self.rows]
 

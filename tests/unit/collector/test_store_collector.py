@@ -120,6 +120,7 @@ def test_tiles_that_the_store_lacks_are_said_so(desk):
         with pytest.raises(MisuseError):
             reader.tile(level, n, width)
     desk.store._db.execute("DELETE FROM tiles WHERE n = 1")
+    desk.store._db.execute("DELETE FROM edge WHERE n = 1")
     with pytest.raises(VerificationError, match="tile 0/1"):
         merkle.root_from_tiles(reader, 600)
     desk.store._db.execute("DELETE FROM entries WHERE id = ?", (entry_id(1, 550),))
@@ -138,6 +139,7 @@ def test_an_edge_that_was_read_once_grows_and_is_not_read_again(desk):
     ]
     assert desk.store.tile_reader(1, 400).tile(1, 0, 1) == roots[0]
     desk.store._db.execute("DELETE FROM tiles WHERE level = 0")
+    desk.store._db.execute("DELETE FROM edge")
     assert desk.store.tile_reader(1, 600).tile(1, 0, 2) == roots[0] + roots[1]
     with Reader.open(desk.path) as other, pytest.raises(VerificationError, match="tile 0/0"):
         other.tile_reader(1, 600).tile(1, 0, 2)
@@ -151,6 +153,7 @@ def test_an_edge_of_rows_that_were_taken_back_is_read_again(desk):
     def fail():
         with desk.store.transaction():
             desk.store._db.execute("UPDATE tiles SET hashes = ? WHERE log = 1", (tile[::-1],))
+            desk.store._db.execute("UPDATE edge SET root = ? WHERE log = 1", (bytes(32),))
             assert desk.store.tile_reader(1, 300).tile(1, 0, 1) != merkle.range_root(gateway.tiles, 0, 256)
             raise KeyError
 
@@ -166,6 +169,7 @@ def test_what_was_wrong_and_was_put_right_holds_again_for_who_saw_it(desk):
         store = VerifiedStore(reader, str(desk.signer.vkey))
         for tile, holds in ((good[::-1], False), (good, True)):
             desk.store._db.execute("UPDATE tiles SET hashes = ? WHERE log = 1", (tile,))
+            desk.store._db.execute("UPDATE edge SET root = ? WHERE log = 1", (tile[:32],))
             log = store.log(reader.logs()[0])
             assert (log.failure is None, log.look(299).verdict.state is State.PROVEN) == (holds, holds)
 

@@ -281,7 +281,7 @@ def test_a_store_of_the_first_schema_is_brought_up(desk, gateway):
     desk.send_all(gateway)
     desk.close()
     with sqlite3.connect(desk.path) as old:
-        for table in ("forks", "successions", "losses", "carried", "halted"):
+        for table in ("forks", "successions", "losses", "carried", "halted", "edge"):
             old.execute(f"DROP TABLE {table}")
         old.execute("DROP INDEX positions_by_time")
         old.execute("UPDATE meta SET value = ? WHERE key = 'schema'", (b"1",))

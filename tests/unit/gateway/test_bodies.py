@@ -58,6 +58,7 @@ def test_a_store_of_the_version_before_goes_on(tmp_path):
     with open_store(tmp_path) as store:
         store.commit([readings("nonin:port:bed-1", 0), heads(3000)])
     db = sqlite3.connect(tmp_path / schema.DATABASE, isolation_level=None)
+    db.execute("DROP TABLE edge")
     db.execute("PRAGMA user_version = 2")
     db.close()
     with open_store(tmp_path, seed=2) as store:

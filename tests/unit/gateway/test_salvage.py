@@ -180,6 +180,7 @@ def test_a_store_of_the_version_before_gets_a_journal(tmp_path):
         store.commit([*drafts(20), heads(3000)])
     db = sqlite3.connect(tmp_path / schema.DATABASE, isolation_level=None)
     db.execute("DROP TABLE journal")
+    db.execute("DROP TABLE edge")
     db.execute("PRAGMA user_version = 1")
     db.close()
     with Reader.open(tmp_path) as reader:

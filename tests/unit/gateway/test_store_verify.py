@@ -18,6 +18,7 @@ from vitaledger.marks import GapReason
 COLUMNS = {
     "entries": ("idx", ["leaf", "body"]),
     "tiles": ("rowid", ["hashes"]),
+    "edge": ("rowid", ["root"]),
     "head": ("id", ["checkpoint", "seal"]),
     "receipts": ("size", ["statement", "proof"]),
     "journal": ("n", ["data"]),
@@ -100,8 +101,8 @@ def test_any_change_of_any_row_is_found(clean, tmp_path, seed):
     done = []
 
     def change(db):
-        where = "level = ? AND n = ?" if table == "tiles" else f"{key} = ?"
-        ident = "level, n" if table == "tiles" else key
+        where = "level = ? AND n = ?" if key == "rowid" else f"{key} = ?"
+        ident = "level, n" if key == "rowid" else key
         rows = db.execute(f"SELECT {ident} FROM {table} ORDER BY {ident}").fetchall()
         row, other = random.choice(rows), random.choice(rows)
         column = random.choice(columns)
@@ -113,6 +114,7 @@ def test_any_change_of_any_row_is_found(clean, tmp_path, seed):
             names = {
                 "entries": "idx, leaf, body",
                 "tiles": "level, n, hashes",
+                "edge": "level, n, root",
                 "receipts": "size, at_ms, statement, proof",
                 "journal": "n, data",
             }
@@ -120,7 +122,7 @@ def test_any_change_of_any_row_is_found(clean, tmp_path, seed):
                 done.append("same")
                 return
             values = list(db.execute(f"SELECT {names[table]} FROM {table} WHERE {where}", row).fetchone())
-            values[1 if table == "tiles" else 0] += random.choice([1000, 5000, -(10**6)])
+            values[1 if key == "rowid" else 0] += random.choice([1000, 5000, -(10**6)])
             db.execute(f"INSERT INTO {table} ({names[table]}) VALUES ({', '.join('?' * len(values))})", values)
         elif kind == "swap":
             (second,) = db.execute(f"SELECT {column} FROM {table} WHERE {where}", other).fetchone()

@@ -119,6 +119,18 @@ def test_restart_of_a_large_tree(size):
     assert builder.root() == merkle.root(LEAVES)
 
 
+@pytest.mark.parametrize("step", [100, 257, 65_536, 70_000])
+def test_the_roots_of_what_became_full_make_the_edge(step):
+    builder, kept = TileBuilder(), {}
+    for first in range(0, len(LEAVES), step):
+        full = builder.extend(LEAVES[first : first + step])
+        kept |= {(each.level, each.n): each.root for each in builder.roots_of(full)}
+        for tile in full:  # what stood under it is no more at the edge
+            kept = {key: root for key, root in kept.items() if key[0] != tile.level - 1 or key[1] >> 8 != tile.n}
+        assert kept == {(each.level, each.n): each.root for each in builder.edge()}
+    assert {level for level, _ in kept} == {0, 1}
+
+
 @pytest.mark.parametrize("partials", [[], [b"\x00" * 32], [b"\x00" * 96] * 2, [b"\x00" * 64, b"\x00" * 32]])
 def test_partials_of_another_size(partials):
     with pytest.raises(MisuseError):
