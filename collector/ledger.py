@@ -52,6 +52,10 @@ class LedgerStore(Protocol):
         """A full tile."""
         ...
 
+    def forget_edges(self) -> None:
+        """Read right edges again from the rows as they stand."""
+        ...
+
     def doubt_edge(self, log: int) -> bool:
         """Read the right edge from full tiles from now on; False where that is so already."""
         ...
@@ -102,6 +106,7 @@ class Ledger:
         """
         self._must_not_be_halted()
         head = self._store.ledger_head()
+        self._store.forget_edges()  # what is signed on is what is stored now
         signed = open_checkpoint(head.checkpoint, [verifier_of(self._signer.vkey)]).checkpoint
         if (signed.origin, signed.size, signed.root) != (self.origin, head.size, head.root):
             raise VerificationError(f"{self.origin}: the stored head of size {head.size} is not that of its checkpoint")

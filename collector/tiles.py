@@ -11,7 +11,7 @@ from vitaledger import merkle
 from vitaledger.errors import MisuseError, VerificationError
 from vitaledger.merkle import HASH_SIZE, TILE_HEIGHT, TILE_WIDTH, leaf_hash
 
-MAX_EDGES = 2048  # of all logs, one a level: 16 MiB at most
+MAX_EDGES = 2048  # partial tiles of all logs: 16 MiB at most
 
 
 class Rows(Protocol):
@@ -31,7 +31,7 @@ class Rows(Protocol):
 
 
 class Edges:
-    """The partial tiles of levels above the leaves, as far as they were needed before."""
+    """The partial tiles, as far as they were needed before."""
 
     __slots__ = ("_known", "_rows")
 
@@ -51,31 +51,31 @@ class Edges:
             raise VerificationError(f"log {log}: tile {level}/{n}: expected 8192 bytes, found {found}")
         return tile
 
-    def leaves(self, log: int, n: int, width: int) -> bytes:
-        """The first `width` hashes of a tile of level 0, from the leaves; VerificationError where one is missing."""
-        first = n * TILE_WIDTH
-        leaves = self._rows.leaves(log, first, first + width)
-        if len(leaves) != width:
-            raise VerificationError(f"log {log}: a leaf of [{first}, {first + width}) is missing in the store")
-        wrong = next((index for index, leaf in leaves if not isinstance(leaf, bytes)), None)
-        if wrong is not None:
-            raise VerificationError(f"log {log}: the leaf of entry {wrong} is no bytes in the store")
-        return b"".join([leaf_hash(leaf) for _, leaf in leaves])
-
-    def above(self, log: int, level: int, n: int, width: int) -> bytes:
-        """The first `width` hashes of a partial tile of a level ≥ 1, from the edge, or from the full tiles below it."""
+    def edge(self, log: int, level: int, n: int, width: int) -> bytes:
+        """The first `width` hashes of a partial tile: of leaves, or above them from `edge` or the full tiles below."""
         key = log, level, n
         known = self._known.get(key, b"")
         if len(known) < width * HASH_SIZE:
-            first = n * TILE_WIDTH
-            below = range(first + len(known) // HASH_SIZE, first + width)
-            roots = self._rows.roots(log, level - 1, below.start, below.stop)
-            known += b"".join([roots.get(child) or self._root(log, level - 1, child) for child in below])
+            below = range(n * TILE_WIDTH + len(known) // HASH_SIZE, n * TILE_WIDTH + width)
+            known += self._above(log, level - 1, below) if level else self._leaves(log, below)
             self._known.pop(key, None)
             if len(self._known) >= MAX_EDGES:
                 del self._known[next(iter(self._known))]
             self._known[key] = known
         return known[: width * HASH_SIZE]
+
+    def _leaves(self, log: int, below: range) -> bytes:
+        leaves = self._rows.leaves(log, below.start, below.stop)
+        if len(leaves) != len(below):
+            raise VerificationError(f"log {log}: a leaf of [{below.start}, {below.stop}) is missing in the store")
+        wrong = next((index for index, leaf in leaves if not isinstance(leaf, bytes)), None)
+        if wrong is not None:
+            raise VerificationError(f"log {log}: the leaf of entry {wrong} is no bytes in the store")
+        return b"".join([leaf_hash(leaf) for _, leaf in leaves])
+
+    def _above(self, log: int, level: int, below: range) -> bytes:
+        roots = self._rows.roots(log, level, below.start, below.stop)
+        return b"".join([roots.get(child) or self._root(log, level, child) for child in below])
 
     def _root(self, log: int, level: int, n: int) -> bytes:
         return merkle.root(merkle.split_hashes(self.full(log, level, n)))
@@ -96,6 +96,4 @@ class LogTiles:
             raise MisuseError(f"tile {level}/{n} of width {width} is not in a tree of size {self._size}")
         if hashes >= TILE_WIDTH:
             return self._edges.full(self._log, level, n)[: width * HASH_SIZE]
-        if level:
-            return self._edges.above(self._log, level, n, width)
-        return self._edges.leaves(self._log, n, width)
+        return self._edges.edge(self._log, level, n, width)

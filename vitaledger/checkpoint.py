@@ -30,6 +30,7 @@ A checkpoint is believed only when it is opened with keys, and the log's own key
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from vitaledger import note
 from vitaledger.errors import MalformedError, MisuseError, VerificationError
@@ -104,6 +105,7 @@ def parse_text(text: str) -> Checkpoint:
         raise MalformedError(str(error)) from error
 
 
+@lru_cache(maxsize=1)  # whoever reads a proof reads its checkpoint twice: to know what it is, and to believe it
 def parse_unverified(data: bytes) -> tuple[Checkpoint, Note]:
     """What a checkpoint's bytes say, believed by no one yet; or MalformedError."""
     found = note.parse(data)

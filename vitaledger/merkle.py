@@ -153,11 +153,11 @@ def verify_subtree_inclusion(
         if last == 0:
             raise VerificationError(f"{what}: expected {step} hashes in the proof, found {len(proof)}")
         if node & 1 or node == last:
-            found = node_hash(sibling, found)
+            found = sha256(b"\x01" + sibling + found).digest()
             while not node & 1:
                 node, last = node >> 1, last >> 1
         else:
-            found = node_hash(found, sibling)
+            found = sha256(b"\x01" + found + sibling).digest()
         node, last = node >> 1, last >> 1
     if last:
         raise VerificationError(f"{what}: expected more than {len(proof)} hashes in the proof")
@@ -263,16 +263,24 @@ def inclusion_proof(reader: TileReader, index: int, size: int) -> list[bytes]:
 def inclusion_proofs(reader: TileReader, indices: Iterable[int], size: int) -> Iterator[list[bytes]]:
     """`inclusion_proof` of each index. Neighbours share most siblings: each is read and hashed once."""
     nodes = _Nodes(reader, size)
-    known, rows, rest = -1, list[list[bytes]](), list[bytes]()
+    start, end, rows, rest = 0, 0, list[list[bytes]](), list[bytes]()
     for index in indices:
-        n, at = divmod(index, TILE_WIDTH)
-        if index < 0 or (n + 1) * TILE_WIDTH > size:  # of the right edge, where a sibling may be of another height
-            yield _siblings(nodes, index, 0, size)
-            continue
-        if n != known:
-            known, rows = n, nodes.rows(n)
-            rest = _siblings(nodes, index, 0, size)[TILE_HEIGHT:]
+        if not start <= index < end:
+            siblings = _siblings(nodes, index, 0, size)
+            start, end = _block(index, size)
+            rows = nodes.rows(start, end)
+            rest = siblings[len(rows) :]
+        at = index - start
         yield [row[at >> height ^ 1] for height, row in enumerate(rows)] + rest
+
+
+def _block(index: int, size: int) -> tuple[int, int]:
+    """The largest full subtree within a tile that a leaf is in: the whole tile, or a peak of the last, partial one."""
+    start = index - index % TILE_WIDTH
+    width = min(size - start, TILE_WIDTH)
+    while index >= start + _floor_power(width):
+        start, width = start + _floor_power(width), width - _floor_power(width)
+    return start, start + _floor_power(width)
 
 
 def subtree_inclusion_proof(reader: TileReader, index: int, start: int, end: int) -> list[bytes]:
@@ -350,22 +358,26 @@ class _Nodes:
             start += width
         return found
 
-    def rows(self, n: int) -> list[list[bytes]]:
-        """The nodes within the n-th tile of leaves, row by row: 256 leaves, 128 nodes, … 2 nodes."""
-        tile = self._tile(0, n)
-        row = split_hashes(tile[: TILE_WIDTH * HASH_SIZE])
+    def rows(self, start: int, end: int) -> list[list[bytes]]:
+        """The nodes below the root of a full subtree within a tile, row by row: of a tile 256 leaves, 128 … 2 nodes."""
+        n, first = divmod(start, TILE_WIDTH)
+        row = split_hashes(self._tile(0, n)[first * HASH_SIZE : (first + end - start) * HASH_SIZE])
         found = []
         while len(row) > 1:
             found.append(row)
-            row = [node_hash(row[at], row[at + 1]) for at in range(0, len(row), 2)]
+            pairs = iter(row)
+            row = [sha256(b"\x01" + left + right).digest() for left, right in zip(pairs, pairs, strict=True)]
         return found
 
     def _node(self, height: int, start: int) -> bytes:
         """The root of the 2^height leaves from `start`: a whole run of hashes in one tile."""
         level, inner = divmod(height, TILE_HEIGHT)
         n, offset = divmod(start >> (level * TILE_HEIGHT), TILE_WIDTH)
-        tile = self._tile(level, n)
-        return root([tile[at * HASH_SIZE : (at + 1) * HASH_SIZE] for at in range(offset, offset + (1 << inner))])
+        row = self._tile(level, n)[offset * HASH_SIZE : (offset + (1 << inner)) * HASH_SIZE]
+        while len(row) > HASH_SIZE:
+            pairs = range(0, len(row), 2 * HASH_SIZE)
+            row = b"".join([sha256(b"\x01" + row[at : at + 2 * HASH_SIZE]).digest() for at in pairs])
+        return row
 
     def _tile(self, level: int, n: int) -> bytes:
         tile = self._tiles.get((level, n))
