@@ -51,7 +51,7 @@ def numbers(query: str) -> str:
 def fill_edge(db: sqlite3.Connection, builder: TileBuilder, log: int | None = None) -> None:
     """Write the roots of the full tiles under partial ones, likewise; when all leaves are in."""
     of = () if log is None else (log,)
-    rows = [(*of, each.level, each.n, each.root) for each in builder.edge()]
+    rows = [(*of, *each) for each in builder.edge()]
     db.executemany(f"INSERT INTO edge VALUES ({', '.join('?' * (3 + len(of)))})", rows)
 
 

@@ -154,10 +154,8 @@ class Store(Reader):
         """Store full tiles, and the roots of those under a partial one; those under a tile that is full now go."""
         rows = [(log, tile.level, tile.n, tile.data) for tile in tiles]
         self._db.executemany("INSERT INTO tiles (log, level, n, hashes) VALUES (?, ?, ?, ?)", rows)
-        self._db.executemany(
-            "INSERT INTO edge (log, level, n, root) VALUES (?, ?, ?, ?)",
-            [(log, each.level, each.n, each.root) for each in roots],
-        )
+        edge = [(log, *each) for each in roots]
+        self._db.executemany("INSERT INTO edge (log, level, n, root) VALUES (?, ?, ?, ?)", edge)
         done = [(log, tile.level - 1, (tile.n + 1) * TILE_WIDTH) for tile in tiles if tile.level]
         self._db.executemany("DELETE FROM edge WHERE log = ? AND level = ? AND n < ?", done)
 

@@ -260,9 +260,7 @@ class Store:
         return signed
 
     def _insert_edge(self, roots: Sequence[TileRoot]) -> None:
-        self._db.executemany(
-            "INSERT INTO edge (level, n, root) VALUES (?, ?, ?)", [(each.level, each.n, each.root) for each in roots]
-        )
+        self._db.executemany("INSERT INTO edge (level, n, root) VALUES (?, ?, ?)", roots)
 
     def _mend_edge(self) -> None:
         """Write the edge anew where it is not that of the tree, whose root is the signed one, and say so."""

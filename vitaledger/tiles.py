@@ -42,7 +42,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import count
-from typing import Literal, Self
+from typing import Literal, NamedTuple, Self
 
 from vitaledger import merkle
 from vitaledger.errors import MalformedError, MisuseError
@@ -149,8 +149,7 @@ class FullTile:
         return tile_path(self.level, self.n)
 
 
-@dataclass(frozen=True, slots=True)
-class TileRoot:
+class TileRoot(NamedTuple):
     """The root of a full tile: the hash that stands for it in the tile above, while that one is not full."""
 
     level: int
@@ -282,17 +281,16 @@ class TileBuilder:
 
 def differing(expected: Iterable[TileRoot], found: Iterable[TileRoot]) -> str | None:
     """What is wrong first with a stored edge, in words that name the tile; None where it is as expected."""
-    right = {(each.level, each.n): each.root for each in expected}
-    stored = {(each.level, each.n): each.root for each in found}
-    for level, n in sorted({*right, *stored}):
-        wanted, is_there = right.get((level, n)), stored.get((level, n))
-        if wanted is None:
-            return f"edge: there is a root of tile {level}/{n}, which stands under no partial tile"
+    stored: dict[tuple[object, object], object] = {(level, n): root for level, n, root in found}
+    for level, n, wanted in expected:
+        is_there = stored.pop((level, n), None)
         if is_there is None:
             return f"edge: the root of tile {level}/{n} is missing"
         if is_there != wanted:
             shown = f"{is_there.hex()[:16]}…" if isinstance(is_there, bytes) else type(is_there).__name__
             return f"edge: root of tile {level}/{n}: expected {wanted.hex()[:16]}…, found {shown}"
+    for surplus in stored:
+        return f"edge: there is a root of tile {surplus[0]}/{surplus[1]}, which stands under no partial tile"
     return None
 
 

@@ -8,7 +8,9 @@ from vitaledger.tiles import (
     MemoryTiles,
     StoredTiles,
     TileBuilder,
+    TileRoot,
     decode_bundle,
+    differing,
     encode_bundle,
     entries_path,
     parse_tile_path,
@@ -166,3 +168,11 @@ def test_a_proof_reads_few_tiles():
         proof = merkle.inclusion_proof(counting, index, 70_000)
         merkle.verify_inclusion(LEAVES[index], index, 70_000, proof, tiles.root())
         assert len(counting.read) <= 5
+
+
+def test_an_edge_with_places_that_are_no_numbers_is_told_as_any_other():
+    builder = TileBuilder()
+    builder.extend(LEAVES[:300])
+    (root,) = builder.edge()
+    for level, n in ((0, b"\x00"), ("x", 0), (0, 1.5)):
+        assert "stands under no partial tile" in differing([root], [root, TileRoot(level, n, root.root)])
