@@ -37,7 +37,7 @@ from gateway.drivers.load import available, load
 from gateway.identity import DeclaredIdentity, clean
 from gateway.journal import Journal, Step
 from gateway.journal import read as read_journal
-from gateway.line import Line
+from gateway.line import TURN_S, Line
 from gateway.mqtt import Link
 from gateway.placement import Subject
 from gateway.port import Port, is_there
@@ -55,7 +55,9 @@ from vitaledger.errors import MisuseError, VitaledgerError
 from vitaledger.keys import Ed25519Signer, verifier_of
 from vitaledger.messages import Health, Status
 
-COMMIT_S = 1.0
+COMMIT_S = TURN_S
+AFTER_S = 0.05  # after the turn of the lines
+LATE_S = 0.5  # so long the commit waits for lines that have not had their turn, because the machine is busy
 HEADS_S = 60.0
 PRUNE_S = 10.0
 MAX_ALARMS, ALARMS_S = 30, 600.0  # incidents of the uplink: what the other side says decides how many there are
@@ -164,7 +166,7 @@ class Agent:
         record = config.record
         limits = Limits(
             round(record.entry_seconds * 1_000_000),
-            round(COMMIT_S * 1_000_000),
+            round((COMMIT_S + AFTER_S) * 1_000_000),
             record.entry_readings,
             keep_raw=record.keep_raw,
         )
@@ -354,12 +356,13 @@ class Agent:
 
     def _work(self, stop: threading.Event) -> str | None:
         """Commit once a second; answers why that has to end although nobody asked for it."""
-        due = time.monotonic() + COMMIT_S
+        turn = time.monotonic() // COMMIT_S
         heads_at = time.monotonic() + HEADS_S
         prune_at = 0.0
-        while not stop.wait(max(0.0, due - time.monotonic())):
+        while not stop.wait(max(0.0, (turn + 1) * COMMIT_S + AFTER_S - time.monotonic())):
             now = time.monotonic()
-            due = max(due + COMMIT_S, now)
+            turn = now // COMMIT_S
+            self._await_turn(turn * COMMIT_S, now + LATE_S, stop)
             steps = [*self._clock_step(), *self._look_at_disk()]
             taken, journal = self._take()
             drafts = [*steps, *taken, *self._carried()]
@@ -379,6 +382,12 @@ class Agent:
             if self.successor is not None:
                 return None
         return None
+
+    def _await_turn(self, turn: float, until: float, stop: threading.Event) -> None:
+        """What came before `turn` is journaled by this commit; lines that are late are waited for, not for long."""
+        while any(line.is_behind(turn) for line in self._lines) and time.monotonic() < until:
+            if stop.wait(0.01):
+                return
 
     def _take(self) -> tuple[list[Draft], Step]:
         """The drafts, and what of the rest has to be journaled: of one moment."""

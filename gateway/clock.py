@@ -18,6 +18,7 @@ from vitaledger.compiled import compile_make
 
 STEP_MS = 500
 SLEW_PPM = 500  # the fastest that the kernel turns the clock without a step
+ASK_US = 1_000_000
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _TIME_ERROR = 5
 _STA_UNSYNC = 0x0040
@@ -79,17 +80,28 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """Reads both clocks together. Safe to use from any thread."""
+    """Reads both clocks together. Safe to use from any thread.
 
-    def __init__(self) -> None:
+    The kernel is asked for the error bound once a second, and at once where the wall clock was moved; the answer is
+    taken a millisecond wider, for what the bound grows by meanwhile.
+    """
+
+    def __init__(self, ask: Callable[[], int | None] | None = None) -> None:
         self.boot_id = boot_id()
-        self._bound = kernel_bound()
+        self._ask = ask or kernel_bound()
+        self._asked: tuple[int, int, int | None] = (-ASK_US, 0, None)
         self._id = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
     def now(self) -> Instant:
         """Now, by both clocks."""
         mono_us = time.clock_gettime_ns(self._id) // 1000
-        return _make_instant(mono_us, time.time_ns() // 1_000_000, self._bound(), self.boot_id)
+        wall_ms = time.time_ns() // 1_000_000
+        asked_us, offset, bound = self._asked
+        if mono_us - asked_us >= ASK_US or abs(wall_ms - mono_us // 1000 - offset) > 1:
+            bound = self._ask()
+            bound = None if bound is None else bound + 1
+            self._asked = mono_us, wall_ms - mono_us // 1000, bound
+        return _make_instant(mono_us, wall_ms, bound, self.boot_id)
 
 
 def offset_ms(now: Instant) -> int:

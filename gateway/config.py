@@ -54,7 +54,7 @@ class RecordConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """How entries are cut, how long bodies are kept once the collector has custody of them, when the intake stops."""
 
     entry_seconds: Annotated[float, msgspec.Meta(gt=0, le=60)] = 5.0
-    entry_readings: Annotated[int, msgspec.Meta(ge=1, le=2000)] = 200
+    entry_readings: Annotated[int, msgspec.Meta(ge=1, le=2000)] = 1000
     keep_raw: bool = True
     retention_days: Annotated[float, msgspec.Meta(ge=0)] = 30.0
     min_free_mb: Annotated[float, msgspec.Meta(gt=0)] = 64.0

@@ -17,12 +17,17 @@ class RevokedError(Exception):
 
 
 class Life:
-    """One run of a line's thread. `came_round` is when it last got something done, `received` how many bytes came."""
+    """One run of a line's thread.
 
-    __slots__ = ("came_round", "received", "revoked")
+    `came_round` is when it last got something done, `received` how many bytes came, `waits_since` when the first came
+    that the driver has not been fed; None where there is none.
+    """
+
+    __slots__ = ("came_round", "received", "revoked", "waits_since")
 
     def __init__(self) -> None:
         self.received = 0
+        self.waits_since: float | None = None
         self.came_round = time.monotonic()
         self.revoked = False
 
@@ -44,7 +49,13 @@ class HeldPort:
         data = self._port.read(timeout_s)
         self._life.check()
         self._life.received += len(data)
+        if data and self._life.waits_since is None:
+            self._life.waits_since = self._life.came_round
         return data
+
+    def fed(self) -> None:
+        """All that was read has been given to the driver."""
+        self._life.waits_since = None
 
     def write(self, data: bytes) -> None:
         """See `Port.write`."""

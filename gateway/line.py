@@ -1,5 +1,12 @@
 """One thread for one line: it reads, takes the time, feeds driver and recorder, sends, and opens the line again.
 
+    ten times a second   while bytes come: read what is there, and take the time
+    once a second        a turn: driver and recorder are fed all that was read, each piece with its time, right before
+                         the commit (`gateway.agent`), which waits a moment for lines that are late
+
+So the commit finds the whole second, and code that is cold runs once for it. For two seconds after a driver has sent
+something each read is a turn: device or driver may wait for an answer.
+
 Driver and recorder are touched by this thread alone. Whatever goes wrong in them costs this line one restart, is
 sealed as an incident on the gateway's own chain, and touches no other line: what was open is lost inside a gap that
 begins with the last datum that was put. While the disk is full the line stands, and what comes is counted and not kept.
@@ -8,6 +15,7 @@ begins with the last datum that was put. While the disk is full the line stands,
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 
 from gateway.chains import Chains
@@ -27,12 +35,18 @@ from vitaledger.entry import GATEWAY_CHAIN, Kind
 from vitaledger.events import Incident
 from vitaledger.marks import Direction, GapReason
 
-READ_S = 0.24  # drivers and recorders want to know the time four times a second
+TURN_S = 1.0
+MAX_WAITING = 4096  # bytes that wait for the turn: with as many it is now
+PROMPT_S, READ_S = 2.0, 0.24  # so long after something was sent, a turn four times a second or more
 # Bytes of a slow line come one by one, frames of a fast one 75 times a second. Waiting this long for more of them makes
 # few pieces of them; a reading's time of arrival is late by no more than that.
 GATHER_S = 0.1
 LOOK_S = 0.1
 STOPPED = "the gateway stops"
+
+# Lines that turn at once would take the interpreter from each other at every call; one that is stuck holds up none.
+TURNSTILE_S = 0.1
+_TURNSTILE = threading.Lock()
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +80,7 @@ class Line:
         self._stop = threading.Event()
         self._backoff = Backoff()
         self._complained = ""
+        self._prompt_until = 0.0
         self._received = 0  # by the runs before this one
         self._given_up: list[tuple[float, threading.Thread]] = []
         self._life = Life()
@@ -113,6 +128,11 @@ class Line:
         """Since when a thread that was given up is stuck; None where none is."""
         self._given_up = [(since, thread) for since, thread in self._given_up if thread.is_alive()]
         return self._given_up[0][0] if self._given_up else None
+
+    def is_behind(self, turn: float) -> bool:
+        """Whether bytes that came before `turn` (time.monotonic) have not been fed to driver and recorder yet."""
+        since = self._life.waits_since
+        return since is not None and since < turn and self._thread.is_alive()
 
     @property
     def received(self) -> int:
@@ -184,31 +204,60 @@ class Line:
             recorder.closed(reason, detail)
 
     def _attend(self, port: HeldPort, source: Source, recorder: Recorder) -> None:
+        waiting = _Waiting()
         self._begin(port, source, recorder)
-        while not self._stop.is_set():
-            if self._disk is not None and self._disk.stopped:
-                self._close(recorder, GapReason.DISK_FULL, FULL_DETAIL)
-                self._drop(port, recorder, self._disk)
-                self._begin(port, source, recorder)
-            data = port.read(_left_of(READ_S))
-            now = self._clock.now()
-            if data:
-                self._backoff.worked()
-                found = source.receive(data, now.mono_us)  # not under the lock: a driver may get stuck
-                port.check()
-                with self._chains.together():
-                    recorder.chunk(Direction.RECEIVED, data, now)
-                    recorder.events(found, now)
-                now = self._send(port, source, recorder, now)
-            found = source.tick(now.mono_us)
+        try:
+            while not self._stop.is_set():
+                if self._disk is not None and self._disk.stopped:
+                    self._feed(waiting, port, source, recorder)
+                    self._close(recorder, GapReason.DISK_FULL, FULL_DETAIL)
+                    self._drop(port, recorder, self._disk)
+                    self._begin(port, source, recorder)
+                prompt = time.monotonic() < self._prompt_until
+                data = port.read(_left_of(READ_S if prompt else TURN_S))
+                now = self._clock.now()
+                if data:
+                    self._backoff.worked()
+                    waiting.add(data, now)
+                if waiting.is_turn(time.monotonic()) or prompt:
+                    self._turn(waiting, port, source, recorder, now)
+                if 0 < len(data) < READ_SIZE:  # else more is waiting already
+                    time.sleep(_left_of(GATHER_S))
+        except LineGoneError:
+            self._feed(waiting, port, source, recorder)  # it came before
+            raise
+        self._feed(waiting, port, source, recorder)
+
+    def _turn(self, waiting: "_Waiting", port: HeldPort, source: Source, recorder: Recorder, now: Instant) -> None:
+        mine = _TURNSTILE.acquire(timeout=TURNSTILE_S)
+        try:
+            self._take_turn(waiting, port, source, recorder, now)
+        finally:
+            if mine:
+                _TURNSTILE.release()
+
+    def _take_turn(self, waiting: "_Waiting", port: HeldPort, source: Source, recorder: Recorder, now: Instant) -> None:
+        if waiting.pieces:
+            self._feed(waiting, port, source, recorder)
+            now = self._send(port, source, recorder, now)
+        found = source.tick(now.mono_us)
+        port.check()
+        with self._chains.together():
+            if found:
+                recorder.events(found, now)
+            recorder.tick(now)
+        self._send(port, source, recorder, now)
+
+    def _feed(self, waiting: "_Waiting", port: HeldPort, source: Source, recorder: Recorder) -> None:
+        """Give driver and recorder what waits."""
+        while waiting.pieces:
+            data, at = waiting.take()
+            found = source.receive(data, at.mono_us)  # not under the lock: a driver may get stuck
             port.check()
             with self._chains.together():
-                if found:
-                    recorder.events(found, now)
-                recorder.tick(now)
-            self._send(port, source, recorder, now)
-            if 0 < len(data) < READ_SIZE:  # else more is waiting already
-                time.sleep(_left_of(GATHER_S))
+                recorder.chunk(Direction.RECEIVED, data, at)
+                recorder.events(found, at)
+        port.fed()
 
     def _begin(self, port: HeldPort, source: Source, recorder: Recorder) -> None:
         if self._stop.is_set() or (self._disk is not None and self._disk.stopped):
@@ -229,6 +278,7 @@ class Line:
         data = source.to_send(now.mono_us)
         if data:
             port.write(data)
+            self._prompt_until = time.monotonic() + PROMPT_S
             now = self._clock.now()
             with self._chains.together():
                 recorder.chunk(Direction.SENT, data, now)
@@ -242,6 +292,31 @@ class Line:
                 logger.warning("line %s: %s", self.name, trouble)
             else:
                 logger.info("line %s is open", self.name)
+
+
+class _Waiting:
+    """What was read and not fed yet, each piece with its time; for one opening of the line."""
+
+    __slots__ = ("_size", "_turn", "pieces")
+
+    def __init__(self) -> None:
+        self.pieces: deque[tuple[bytes, Instant]] = deque()
+        self._size = 0
+        self._turn = time.monotonic() // TURN_S
+
+    def add(self, data: bytes, now: Instant) -> None:
+        self.pieces.append((data, now))
+        self._size += len(data)
+
+    def take(self) -> tuple[bytes, Instant]:
+        piece = self.pieces.popleft()
+        self._size -= len(piece[0])
+        return piece
+
+    def is_turn(self, at: float) -> bool:
+        """Whether a turn has begun since the last one, or as much waits as may."""
+        before, self._turn = self._turn, at // TURN_S
+        return self._turn != before or self._size >= MAX_WAITING
 
 
 def _left_of(period_s: float) -> float:

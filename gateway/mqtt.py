@@ -40,7 +40,8 @@ KEEPALIVE_S = 15
 CONNECT_S = 5.0
 HANDSHAKE_S = 10.0  # from the TCP connection to the granted subscription
 PROBE_S = 2.0  # a broker that does not know MQTT 5 may just say nothing
-TICK_S = 0.25
+LOOK_S = 0.25  # while the connection is made
+TICK_S = 1.0  # whatever happens wakes the thread before
 HEALTH_S = 10.0
 DEAD_S = 30.0
 MIN_DELAY_S, MAX_DELAY_S = 0.5, 10.0
@@ -214,7 +215,7 @@ class Link:
     def _handshake(self, line: "_Line") -> None:
         probing = len(self._protocols) > 1 and self._protocols[0] == MQTTProtocolVersion.MQTTv5
         end = self._clock() + (PROBE_S if probing else HANDSHAKE_S)
-        while not line.ready.wait(TICK_S):
+        while not line.ready.wait(LOOK_S):
             self._last_progress = self._clock()
             if line.lost.is_set() or self._clock() > end:
                 self._protocols.append(self._protocols.pop(0))

@@ -3,15 +3,15 @@
     recorder.opened(now)                         the line stands (again)
     recorder.chunk(direction, data, now)         bytes went over it
     recorder.events(driver.receive(…), now)      what the driver made of the bytes just told
-    recorder.tick(now)                           at least four times a second
+    recorder.tick(now)                           at least once a second
     recorder.closed(reason, detail)              the line is down
     recorder.resume(mark, now), recorder.cut()   around what a killed gateway had read (`gateway.salvage`)
 
 Drafts go to the queue of `gateway.chains.Chains`, which all recorders share. An entry closes after 5 s (so that it is
-committed by then), 200 readings or 12 KiB of content, at a clock step, and before each event: so whatever stands in an
-entry is older than the entries behind it, and up to the last entry's time nothing is missing. `gateway.placement` says
-which micro-chain it goes to; of a frame that tells another serial number only raw bytes that came before its end may
-stand in the former chain.
+committed by then), 1,000 readings or 12 KiB of content, at a clock step, and before each event: so whatever stands in
+an entry is older than the entries behind it, and up to the last entry's time nothing is missing. `gateway.placement`
+says which micro-chain it goes to; of a frame that tells another serial number only raw bytes that came before its end
+may stand in the former chain.
 
 **Gaps.** A chain's first entry in a run, and its first after the line was down, after 10 s of silence, after 10 s of
 bytes without a frame, and after something was dropped, is a gap event. Its `since` is the time of the last datum that
@@ -61,7 +61,7 @@ class Limits:
 
     entry_us: int = 5_000_000
     commit_us: int = 0
-    readings: int = 200
+    readings: int = 1000
     content: int = 12 * 1024
     keep_raw: bool = True
 

@@ -182,7 +182,7 @@ class Uplink:
         return [] if self._handover is None else self._handover.offer(note, request, now)
 
     def tick(self, now: float) -> list[Action]:
-        """Time went on; call it about four times a second."""
+        """Time went on; call it about once a second."""
         if self._handover is not None:
             return self._handover.send(now)
         actions: list[Action] = []

@@ -32,7 +32,7 @@ port = {port}
 
 [record]
 # entry_seconds = 5              # an entry closes after this long,
-# entry_readings = 200           # or after this many readings
+# entry_readings = 1000          # or after this many readings
 # keep_raw = true                # keep the line's bytes, so that a mended decoder never rewrites history
 # retention_days = 30            # bodies that the collector has custody of are kept this long
 # min_free_mb = 64               # with less free than this the intake stops, and goes on when there is room

@@ -4,10 +4,12 @@ A driver owns no port, no clock and no thread. The agent calls it like this, alw
 
     driver.opened(now)                  the line was opened: forget partial frames, begin the opening commands
     driver.receive(data, now) -> [...]  bytes came, in pieces of any size
-    driver.tick(now) -> [...]           at least four times a second, also when nothing comes
-    driver.to_send(now) -> bytes        after each of these; b"" most of the time
+    driver.tick(now) -> [...]           at least once a second, also when nothing comes; four times a second for two
+                                        seconds after the driver has sent something
+    driver.to_send(now) -> bytes        after these; b"" most of the time
 
-`now` is the gateway's monotonic time in µs. The agent measured it when the bytes arrived; what a driver emits bears
+`now` is the gateway's monotonic time in µs. The agent measured it when the bytes arrived, up to a second before the
+call, and it never goes back from call to call; what a driver emits bears
 the `now` of the call that completed it. No byte sequence whatever may raise: what is not a frame is counted
 as `FrameErrors`, and the driver looks for the next frame, losing at most one packet after the last bad byte.
 

@@ -1,6 +1,7 @@
 """The clocks: read together, and steps told from drift."""
 
 import threading
+import time
 import uuid
 from pathlib import Path
 
@@ -36,6 +37,19 @@ def test_the_error_bound_is_none_or_milliseconds_and_needs_no_rights():
         thread.join()
     assert len(found) == 4
     assert all(bound is None or 0 <= bound < 10**7 for bound in found)
+
+
+def test_the_bound_is_asked_for_again_where_the_clock_was_moved(monkeypatch):
+    wall, answers = [time.time_ns()], iter([3, None, 7])
+    monkeypatch.setattr("gateway.clock.time.time_ns", lambda: wall[0])
+    monkeypatch.setattr("gateway.clock.time.clock_gettime_ns", lambda _: 5_000_000_000)
+    clock = SystemClock(lambda: next(answers))
+    assert [clock.now().bound_ms, clock.now().bound_ms] == [4, 4]
+    wall[0] += 2_000_000
+    assert [clock.now().bound_ms, clock.now().bound_ms] == [None, None]
+    monkeypatch.setattr("gateway.clock.time.clock_gettime_ns", lambda _: 6_000_000_000)
+    wall[0] += 1_000_000_000
+    assert clock.now().bound_ms == 8
 
 
 @pytest.mark.parametrize(

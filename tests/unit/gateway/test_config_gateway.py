@@ -23,7 +23,7 @@ def test_defaults_and_paths(tmp_path):
         tmp_path / "gateway.key",
     )
     assert (found.mqtt.host, found.mqtt.port, found.mqtt.anchor_every_s) == ("127.0.0.1", 1883, 10)
-    assert (found.record.entry_seconds, found.record.entry_readings, found.record.keep_raw) == (5, 200, True)
+    assert (found.record.entry_seconds, found.record.entry_readings, found.record.keep_raw) == (5, 1000, True)
     assert found.ports == ()
     assert found.ledger_verifier.name == "h.example/ledger"
     assert len(found.digest) == 32

@@ -267,6 +267,53 @@ def test_a_driver_that_fails_costs_an_incident_and_a_gap_and_no_more(tmp_path):
     assert gap.since is not None
 
 
+def test_bytes_wait_for_the_turn_and_not_more_than_a_buffer(tmp_path, monkeypatch):
+    monkeypatch.setattr("gateway.line.PROMPT_S", 0.0)
+    monkeypatch.setattr("gateway.line.TURN_S", 3600.0)  # none comes while the test lasts
+    link = tmp_path / "device"
+    with pty(link) as master:
+        with Followed(str(link), entry_us=60_000_000) as followed:
+            heard(master)
+            os.write(master, bytes(100))
+            wait_for(lambda: followed.line.received == 100)
+            assert followed.line.is_behind(time.monotonic())
+            assert followed.seen == 0
+            for _ in range(4):
+                os.write(master, bytes(1000))
+            wait_for(lambda: followed.seen == 4100)
+            wait_for(lambda: not followed.line.is_behind(time.monotonic()))
+            os.write(master, bytes(3))
+            wait_for(lambda: followed.line.received == 4103)
+        assert followed.seen == 4103  # what waited when it stopped
+        times = [chunk.at_us for draft in followed.drafts for chunk in draft.raw]
+        assert len(set(times)) > 2
+
+
+def test_what_waited_when_the_line_went_is_put(tmp_path, monkeypatch):
+    monkeypatch.setattr("gateway.line.PROMPT_S", 0.0)
+    monkeypatch.setattr("gateway.line.TURN_S", 3600.0)
+    link = tmp_path / "device"
+    with Followed(str(link)) as followed:
+        with pty(link) as master:
+            heard(master)
+            os.write(master, bytes((1, 2)))
+            wait_for(lambda: followed.line.received == 2)
+            assert followed.seen == 0
+        link.unlink()
+        wait_for(lambda: followed.events(events.Line)[-1:] and followed.events(events.Line)[-1].state.label == "down")
+        assert followed.values == [1, 2]
+
+
+def test_a_driver_that_sent_something_is_fed_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr("gateway.line.TURN_S", 3600.0)
+    monkeypatch.setattr("gateway.line.PROMPT_S", 3600.0)
+    link = tmp_path / "device"
+    with pty(link) as master, Followed(str(link)) as followed:
+        heard(master)
+        os.write(master, bytes((5,)))
+        wait_for(lambda: followed.seen == 1)
+
+
 def test_a_line_that_stops_puts_what_was_open(tmp_path):
     link = tmp_path / "device"
     with pty(link) as master:
