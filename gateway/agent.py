@@ -1,13 +1,14 @@
 """The gateway as a process: one thread a line, this one that commits, and the uplink's.
 
     start   open the store; seal boot, what a killed run had read, configuration, heads; then open lines and uplink
-    1 s     take what the recorders made, add what the gateway has to say, journal what is open, commit, tell the uplink
+    1 s     after the lines' turn: take what the recorders made, add what the gateway has to say, journal what is open,
+            commit, tell the uplink
     stop    close the lines, so that all open entries are sealed; heads and stop; wait for the receipt; exit 0
     fork    once the collector has taken the successor: as at a stop, and all of it begins again with the next log
 
 A commit that fails ends the process with a message and exit code 1, for its supervisor to start it again: nothing
-goes on as if it had been sealed. Between the arrival of a byte and its sealing lie at most an entry's time, a tick and
-a second; but after one second it is in the journal, and the next start seals it. What was read in the last second goes
+goes on as if it had been sealed. Between the arrival of a byte and its sealing lie at most an entry's time and a
+second; but after one second it is in the journal, and the next start seals it. What was read in the last second goes
 with a kill; it lies inside the gap that the next start seals.
 """
 
