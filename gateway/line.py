@@ -149,6 +149,7 @@ class Line:
                 if life.revoked:
                     return
                 logger.exception("line %s failed and is started again", self.name)
+                life.waits_since = None  # what waited is lost with what was open
                 after = self._failed(clean(f"{type(error).__name__}: {error}", 256))
                 self._stop.wait(self._backoff.failed())
 
@@ -272,6 +273,7 @@ class Line:
         """Count what comes until there is room for it again."""
         while disk.stopped and not self._stop.is_set():
             recorder.missed(len(port.read(READ_S)))
+            port.fed()
 
     def _send(self, port: HeldPort, source: Source, recorder: Recorder, now: Instant) -> Instant:
         """Send what the driver wants to; answers the time, which has gone on where something was sent."""

@@ -259,6 +259,7 @@ def test_a_driver_that_fails_costs_an_incident_and_a_gap_and_no_more(tmp_path):
         incident = wait_for(lambda: followed.events(events.Incident))[0]
         assert incident == events.Incident("line bed-1", "ZeroDivisionError: a driver's fault")
         assert heard(master) == b"hello"  # it was opened again
+        assert not followed.line.is_behind(time.monotonic())  # no commit waits for what is lost
         os.write(master, b"\x02")
         wait_for(lambda: followed.values == [1, 2])
         assert followed.line.alive
