@@ -7,7 +7,8 @@ was copied once stays one that was copied.
 from dataclasses import dataclass
 
 from collector import restored
-from collector.reader import LEDGER, LogRow, Reader, SuccessionRow
+from collector.reader import LEDGER, Reader
+from collector.rows import LogRow, SuccessionRow
 from vitaledger import fork, statement, succession
 from vitaledger.checkpoint import parse_unverified
 from vitaledger.errors import VitaledgerError

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from collector.history import Seen, Span, overlaps
-from collector.reader import CarriedRow, LogRow
+from collector.rows import CarriedRow, LogRow
 from collector.verified import Look, State, Verdict, VerifiedLog, VerifiedStore
 from vitaledger.entry import Part, encode_body, entry_hash, genesis, parse_body
 from vitaledger.errors import MalformedError, VerificationError, VitaledgerError

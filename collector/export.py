@@ -25,7 +25,7 @@ from collector.history import (
     run,
     runs_of,
 )
-from collector.reader import ChainRow, LogRow
+from collector.rows import ChainRow, LogRow
 from collector.verified import State, VerifiedLog, VerifiedStore
 from vitaledger import evidence, merkle, policy
 from vitaledger.entry import PartType, parse_body, parse_leaf, part_name, verify_body

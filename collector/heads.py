@@ -5,7 +5,7 @@ One before a run quotes a ledger head, after which the run was sealed; one behin
 
 from collections.abc import Iterator
 
-from collector.reader import ChainRow
+from collector.rows import ChainRow
 from collector.verified import State, VerifiedLog, VerifiedStore
 from vitaledger import merkle
 from vitaledger.entry import GATEWAY_CHAIN

@@ -12,7 +12,8 @@ interval does not grow with the age of the log.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from collector.reader import ChainRow, LogRow, Position, Reader, Sealed
+from collector.reader import Reader
+from collector.rows import ChainRow, LogRow, Position, Sealed
 from collector.verified import Look, State, Verdict, VerifiedLog, VerifiedStore
 from vitaledger.compiled import compile_make
 from vitaledger.entry import GATEWAY_CHAIN, genesis, parse_leaf

@@ -20,7 +20,7 @@ from collector import receipts, shown, successions
 from collector.inbox import Message
 from collector.ledger import Ledger
 from collector.mirror import Mirror, plain
-from collector.reader import LogRow, Refusal
+from collector.rows import LogRow, Refusal
 from collector.store import LostSwapError, Store
 from vitaledger import cbor, fork, messages, witness
 from vitaledger.checkpoint import parse_unverified

@@ -11,7 +11,8 @@ fails, `ledger.load()` forgets what it had in mind. Two processes cannot fork th
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from collector.reader import LEDGER, Halted, LedgerHead
+from collector.reader import LEDGER
+from collector.rows import Halted, LedgerHead
 from vitaledger import merkle, statement
 from vitaledger.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from vitaledger.errors import MisuseError, VerificationError

@@ -6,7 +6,7 @@ begins where the collector's custody ends; entries that turn up later are taken 
 """
 
 from collector.ledger import Ledger
-from collector.reader import LogRow
+from collector.rows import LogRow
 from collector.store import Store
 from collector.successions import in_step
 from vitaledger.errors import MisuseError

@@ -16,7 +16,8 @@ from prometheus_client.registry import Collector
 from collector import clock
 from collector.inbox import Inbox
 from collector.ingest import Counts
-from collector.reader import LogRow, Reader
+from collector.reader import Reader
+from collector.rows import LogRow
 from vitaledger import __version__, statement
 from vitaledger.errors import MalformedError
 from vitaledger.messages import HEALTH, STATUS, Health

@@ -19,7 +19,8 @@ from dataclasses import dataclass, replace
 
 from collector.ledger import Ledger
 from collector.ranges import Ranges
-from collector.reader import MAX_LOG, LogRow
+from collector.reader import MAX_LOG
+from collector.rows import LogRow
 from collector.seam import MirrorStore
 from collector.strands import Seen, Strands, look
 from vitaledger import fork, messages, statement, witness

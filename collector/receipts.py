@@ -4,7 +4,8 @@ A gateway deletes a body only under a receipt for a custody statement that it ha
 at that size. A receipt is made for the ledger's newest head, so that it also tells the gateway how far the ledger is.
 """
 
-from collector.reader import LEDGER, LedgerHead, LogRow, Reader
+from collector.reader import LEDGER, Reader
+from collector.rows import LedgerHead, LogRow
 from vitaledger import merkle, proof
 from vitaledger.errors import MisuseError
 from vitaledger.merkle import TileReader

@@ -24,7 +24,8 @@ from collector import keys, shown
 from collector.config import Config
 from collector.ledger import Ledger, empty_head
 from collector.mirror import Mirror
-from collector.reader import LEDGER, Halted, LogRow, Reader
+from collector.reader import LEDGER, Reader
+from collector.rows import Halted, LogRow
 from collector.shown import Contradiction
 from collector.store import Store
 from vitaledger import statement, succession

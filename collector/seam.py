@@ -7,7 +7,7 @@ another process has moved meanwhile is a `LostSwapError`.
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
-from collector.reader import CarriedRow, ChainRow, LogRow
+from collector.rows import CarriedRow, ChainRow, LogRow
 from vitaledger.merkle import TileReader
 from vitaledger.tiles import FullTile, TileRoot
 

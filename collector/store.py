@@ -17,23 +17,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Self
 
-from collector.reader import (
-    EDGE_VERSION,
-    FILE_NAME,
-    LEDGER,
-    MAX_LOG,
-    SCHEMA_VERSION,
-    CarriedRow,
-    ChainRow,
-    LedgerHead,
-    LogRow,
-    Position,
-    Presence,
-    Reader,
-    Refusal,
-    SuccessionRow,
-    entry_id,
-)
+from collector.reader import EDGE_VERSION, FILE_NAME, LEDGER, MAX_LOG, SCHEMA_VERSION, Reader, entry_id
+from collector.rows import CarriedRow, ChainRow, LedgerHead, LogRow, Position, Presence, Refusal, SuccessionRow
 from vitaledger import merkle
 from vitaledger.errors import MisuseError, VitaledgerError
 from vitaledger.merkle import TILE_WIDTH

@@ -7,7 +7,7 @@ is one finding; an entry with an old number leaves the head as it was. Positions
 
 from dataclasses import dataclass
 
-from collector.reader import CarriedRow, ChainRow
+from collector.rows import CarriedRow, ChainRow
 from collector.seam import MirrorStore
 from vitaledger import chain
 from vitaledger.cbor import INT_MAX

@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from collector.enrolment import gateway_of
 from collector.ledger import Ledger
-from collector.reader import LogRow, SuccessionRow
+from collector.rows import LogRow, SuccessionRow
 from collector.store import LostSwapError, Store
 from vitaledger import statement, succession
 from vitaledger.checkpoint import Checkpoint, encode_text

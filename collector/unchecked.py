@@ -22,7 +22,8 @@ from collections.abc import Iterable, Iterator
 from collector.carried import carried_history
 from collector.heads import heads_before
 from collector.history import Device, Seen, Span, out_of_order, runs_of
-from collector.reader import LEDGER, ChainRow, LogRow, Reader
+from collector.reader import LEDGER, Reader
+from collector.rows import ChainRow, LogRow
 from collector.verified import VerifiedLog, VerifiedStore
 from vitaledger import cbor, merkle, statement
 from vitaledger.errors import MalformedError, MisuseError, VerificationError

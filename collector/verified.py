@@ -12,7 +12,8 @@ entry costs at most one tile a level, however old its log is. Nothing here answe
 from dataclasses import dataclass
 from enum import Enum
 
-from collector.reader import LEDGER, LogRow, Reader
+from collector.reader import LEDGER, Reader
+from collector.rows import LogRow
 from vitaledger import merkle, statement
 from vitaledger.authentic import AuthenticTiles
 from vitaledger.checkpoint import SignedCheckpoint, open_checkpoint

@@ -10,7 +10,8 @@ from collector import losses, successions
 from collector.cli.common import Context, json_option, now_us, pass_context, print_json, write
 from collector.cli.times import show
 from collector.enrolment import open_ledger
-from collector.reader import ForkRow, Reader
+from collector.reader import Reader
+from collector.rows import ForkRow
 from vitaledger import fork
 from vitaledger import succession as notes
 from vitaledger.errors import MisuseError

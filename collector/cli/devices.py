@@ -12,7 +12,8 @@ from collector.cli.times import show
 from collector.generations import history
 from collector.history import Device, Span, identity
 from collector.history import devices as all_devices
-from collector.reader import Presence, Reader
+from collector.reader import Reader
+from collector.rows import Presence
 from collector.verified import VerifiedStore
 from vitaledger import messages
 from vitaledger.errors import MalformedError

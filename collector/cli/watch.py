@@ -5,7 +5,7 @@ from typing import Any
 
 from collector.cli.times import show
 from collector.history import Device, Seen, devices, run
-from collector.reader import ChainRow, LogRow
+from collector.rows import ChainRow, LogRow
 from collector.verified import State, VerifiedStore
 from vitaledger.rows import ReadingRow, rows
 

@@ -8,7 +8,7 @@ from hashlib import sha256
 from collector.carried import carried_history
 from collector.export import Exported, export, is_anchored, one_log, pack
 from collector.history import Device, Seen, Span, run
-from collector.reader import ChainRow
+from collector.rows import ChainRow
 from collector.verified import State, VerifiedLog, VerifiedStore
 from vitaledger.csvform import Placed, Refused, utc
 from vitaledger.errors import MisuseError, VerificationError

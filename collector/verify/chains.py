@@ -7,7 +7,7 @@ its number is free.
 
 from dataclasses import dataclass, field
 
-from collector.reader import ChainRow, LogRow
+from collector.rows import ChainRow, LogRow
 from collector.verify.report import Place, Report
 from collector.verify.tables import Tables
 from vitaledger.entry import Entry, parse_leaf

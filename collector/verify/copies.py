@@ -3,7 +3,8 @@
 A row in which an operator's decision is pending, or was no, proves nothing but that the old key signed its note.
 """
 
-from collector.reader import LEDGER, ForkRow, LogRow, SuccessionRow
+from collector.reader import LEDGER
+from collector.rows import ForkRow, LogRow, SuccessionRow
 from collector.shown import contradiction
 from collector.verify.facts import Facts
 from collector.verify.report import Report

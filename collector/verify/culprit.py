@@ -8,7 +8,8 @@ entries that differ were changed, and what was expected of them is proven.
 from collections.abc import Callable, Iterator, Sequence
 
 from collector.history import next_place
-from collector.reader import ChainRow, LogRow, Reader
+from collector.reader import Reader
+from collector.rows import ChainRow, LogRow
 from vitaledger.entry import parse_leaf
 from vitaledger.errors import MalformedError
 from vitaledger.merkle import HASH_SIZE

@@ -8,7 +8,7 @@ failure and what stands behind it is still checked.
 from collections.abc import Sequence
 from itertools import islice
 
-from collector.reader import LogRow
+from collector.rows import LogRow
 from collector.strands import carried_entry
 from collector.verify.chains import Chains
 from collector.verify.culprit import find_changed, suspects

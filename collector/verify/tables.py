@@ -7,7 +7,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Self
 
-from collector.reader import SCHEMA_VERSION, CarriedRow, Reader
+from collector.reader import SCHEMA_VERSION, Reader
+from collector.rows import CarriedRow
 from collector.verify.report import Report
 from vitaledger import messages
 from vitaledger.errors import MalformedError, MisuseError

@@ -15,7 +15,7 @@ from typing import Any
 from collector import history
 from collector.carried import carried_history
 from collector.history import Device, Seen, Span
-from collector.reader import ChainRow, LogRow
+from collector.rows import ChainRow, LogRow
 from collector.verified import VerifiedLog
 from collector.web.checker.cells import Cells
 from collector.web.checker.desk import BLOCK, MINUTE_US, PIECE, Desk

@@ -21,7 +21,8 @@ from pathlib import Path
 
 from collector import history
 from collector.history import Device, Seen, devices
-from collector.reader import ChainRow, LogRow, Reader, Sealed
+from collector.reader import Reader
+from collector.rows import ChainRow, LogRow, Sealed
 from collector.verified import State, VerifiedLog, VerifiedStore
 from collector.web.checker.cells import Cells, Packed
 from collector.web.checker.parts import Part

@@ -9,7 +9,7 @@ from typing import Any
 
 from collector.alarms import alarms, ledger_alarms
 from collector.history import Device, Seen, devices
-from collector.reader import LogRow, Presence
+from collector.rows import LogRow, Presence
 from collector.verified import State, VerifiedLog
 from collector.web.checker.cells import Signal, is_drawn
 from collector.web.checker.chart import clock_told, newest, state_before
