@@ -15,7 +15,9 @@ from vitaledger.checkpoint import parse_unverified
 from vitaledger.content import scaled
 from vitaledger.entry import GATEWAY_CHAIN, Kind, parse_leaf
 from vitaledger.errors import VitaledgerError
+from vitaledger.events import Line
 from vitaledger.keys import Verifier
+from vitaledger.marks import LineState
 from vitaledger.opened import Opened, open_entry
 
 SAMPLE = 2000  # receipted entries that the times to receipt are measured on
@@ -24,7 +26,10 @@ _LOOK_BACK = 32
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """One micro-chain of a device. `values` are its latest, as text; `age_s` is the age of the last entry."""
+    """One micro-chain of a device. `values` are its latest, as text; `age_s` is the age of the last entry.
+
+    `line` is "down" or "closed" where the last entry says so: everything that came before is sealed.
+    """
 
     chain: str
     entries: int
@@ -32,6 +37,7 @@ class Device:
     last_reading_ms: int | None
     values: dict[str, str | None]
     failure: str | None = None
+    line: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,15 +167,23 @@ def _devices(history: History) -> list[tuple[str, Any]]:
 
 def _device(history: History, chain: str, count: int, now_ms: int) -> Device:
     age: float | None = None
+    line: str | None = None
     for n, shown in enumerate(islice(history.backward(chain), _LOOK_BACK)):
         if shown.failure is not None or shown.entry is None:
-            return Device(chain, count, age, None, {}, shown.failure)
+            return Device(chain, count, age, None, {}, shown.failure, line)
         if n == 0:
             age = _age(now_ms, shown.entry.clock.wall_ms)
+            line = _line_state(shown.opened)
         if shown.opened is not None and (values := latest_values(shown.opened)):
             at = shown.entry.clock.wall_ms + shown.opened.last_us // 1000
-            return Device(chain, count, age, at, values)
-    return Device(chain, count, age, None, {})
+            return Device(chain, count, age, at, values, line=line)
+    return Device(chain, count, age, None, {}, line=line)
+
+
+def _line_state(newest: Opened | None) -> str | None:
+    if newest is None or not isinstance(newest.event, Line) or newest.event.state is LineState.UP:
+        return None
+    return newest.event.state.label
 
 
 def _age(now_ms: int, then_ms: int) -> float:

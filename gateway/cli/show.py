@@ -93,7 +93,8 @@ def _table(now: report.GatewayStatus) -> "Table":
         table.add_column(column)
     for device in now.devices:
         values = device.failure or ", ".join(f"{name} {value or '–'}" for name, value in device.values.items())
-        table.add_row(device.chain, str(device.entries), _ago(device.age_s), values)
+        last = _ago(device.age_s) + ("" if device.line is None else f", line {device.line}")
+        table.add_row(device.chain, str(device.entries), last, values)
     waited = "" if now.receipt_ms_p50 is None else f", after {now.receipt_ms_p50} ms (p99 {now.receipt_ms_p99} ms)"
     receipt = f"{now.custody_size} entries, {_ago(now.receipt_age_s)}{waited}" if now.custody_size else "none yet"
     bound = "unknown" if now.clock_bound_ms is None else f"±{now.clock_bound_ms} ms"

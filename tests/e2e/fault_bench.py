@@ -166,7 +166,6 @@ def _run(ward: FaultyWard, plan: Sequence[Step], say: Callable[[str], object]) -
     done: Counter[str] = Counter()
     try:
         ward.start()
-        ward.await_condition("the devices are heard", 60, lambda: ward.truth.exists() and ward.truth.stat().st_size > 0)
         ward.settle(2)
         for number, step in enumerate(plan, 1):
             say(f"step {number}: {step}")

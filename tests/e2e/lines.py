@@ -57,6 +57,9 @@ class Lines(Ward):
             file.write_text(self._moved(scenario, (SCENARIOS / file.name).read_text()))
             self._spawn(scenario, "firmware-sim", "run", str(file), "--truth", str(self.truth_file(scenario)), "--wait")
 
+    def heard(self) -> bool:
+        return all(self.played(scenario) > 0 for scenario in self._scenarios)
+
     def stop_devices(self) -> None:
         """Stop every scenario."""
         for scenario in self._scenarios:

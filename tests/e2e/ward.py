@@ -52,7 +52,7 @@ class Ward(Stage):
     def drain(self) -> None:
         """Stop the devices, wait until everything is receipted, and stop the gateway and the collector cleanly."""
         self.stop("devices")
-        self.await_condition("everything receipted", 60, self._receipted)
+        self.await_condition("everything receipted", 60, self.at_rest)
         self.stop("gateway")
         self.stop("collector")
 
@@ -68,11 +68,6 @@ class Ward(Stage):
     def _listens(self) -> bool:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self._broker_port)) == 0
-
-    def _receipted(self) -> bool:
-        state = json_lines(self.gateway("status", "--json"))[-1]
-        sealed, self._last_size = int(state["size"]), getattr(self, "_last_size", -1)
-        return False if not sealed else int(state["backlog"]) == 0
 
 
 def in_order(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:

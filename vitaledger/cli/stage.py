@@ -21,6 +21,7 @@ PROVIDER = "demo.example"
 GATEWAY = "ward-1"
 _VKEY = re.compile(r"[^\s'\"+]+\+[0-9a-f]{8}\+[A-Za-z0-9+/=]+")
 _PORT = re.compile(r"\b(\d{2,5})\s*$", re.MULTILINE)
+_START_S = 60.0
 _STOP_S = 20.0
 
 # name of the port -> the driver that the gateway is told, and what the simulator is told
@@ -91,6 +92,7 @@ class Stage:
         self.start_collector()
         self.start_gateway()
         self.start_devices()
+        self.await_condition("the devices are heard", _START_S, self.heard)
 
     def prepare(self, port: int) -> None:
         """Make keys and configurations for a broker on this port, and enrol the gateway."""
@@ -141,6 +143,16 @@ class Stage:
             text += f'\n[[device]]\nname = "{name}"\nport = "pty:{self.folder}/{name}"\n{settings}\n'
         scenario.write_text(text)
         self._spawn("devices", "firmware-sim", "run", str(scenario), "--truth", str(self.truth), "--wait")
+
+    def heard(self) -> bool:
+        """Whether the devices have said something: they do so when the gateway listens."""
+        return self.truth.exists() and self.truth.stat().st_size > 0
+
+    def at_rest(self) -> bool:
+        """Whether all that the devices sent before they were stopped is sealed and under a receipt."""
+        state = json_lines(self.gateway("status", "--json"))[-1]
+        devices = state["devices"]
+        return bool(devices) and all(device["line"] for device in devices) and state["backlog"] == 0
 
     def collector(self, *words: str, ok: tuple[int, ...] = (0,)) -> str:
         """Run a command of the collector and answer what it prints."""

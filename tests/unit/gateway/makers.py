@@ -10,9 +10,9 @@ from vitaledger import proof, statement
 from vitaledger.checkpoint import Checkpoint, sign_checkpoint
 from vitaledger.content import Context, Series, Values
 from vitaledger.entry import GATEWAY_CHAIN, Kind
-from vitaledger.events import Heads, Identity, Stop
+from vitaledger.events import Heads, Identity, Line, Stop
 from vitaledger.keys import Ed25519Signer, verifier_of
-from vitaledger.marks import Category, Check, Direction, Provenance, Sureness, Use
+from vitaledger.marks import Category, Check, Direction, LineState, Provenance, Sureness, Use
 from vitaledger.merkle import inclusion_proof, leaf_hash
 from vitaledger.raw import Chunk
 from vitaledger.tiles import MemoryTiles
@@ -64,6 +64,11 @@ def stop(ms):
 
 def chain_of(n):
     return f"nonin:port:bed-{n}"
+
+
+def line_event(chain, ms, state):
+    event = Line(state, "bed", "", "other" if state is LineState.CLOSED else None)
+    return Draft(Kind.DEVICE_EVENT, chain, instant(ms), event=event)
 
 
 def drafts(size, first=0, every=40):

@@ -6,8 +6,9 @@ from click.testing import CliRunner
 
 from gateway import config, keys, schema
 from gateway.cli import main
-from tests.unit.gateway.makers import LEDGER, ModelLedger, chain_of, drafts, open_store
+from tests.unit.gateway.makers import LEDGER, ModelLedger, chain_of, drafts, line_event, open_store
 from vitaledger.keys import parse_vkey
+from vitaledger.marks import LineState
 
 
 def invoke(*args):
@@ -71,6 +72,16 @@ def test_status(ward):
     assert [device["chain"] for device in now["devices"]] == [chain_of(n) for n in range(3)]
     assert all(device["values"]["spo2"] for device in now["devices"])
     assert "100 entries, 40 not yet receipted" in invoke("--config", ward, "status").stdout
+
+
+def test_status_tells_which_line_is_down(ward):
+    states = (LineState.DOWN, LineState.UP, LineState.CLOSED)
+    found = config.load(ward)
+    with open_store(found.state, keys.load(found.key, found.origin), seed=2) as store:
+        store.commit([line_event(chain_of(n), 20_000, state) for n, state in enumerate(states)])
+    now = json.loads(invoke("--config", ward, "status", "--json").stdout)
+    assert [device["line"] for device in now["devices"]] == ["down", None, "closed"]
+    assert "line down" in " ".join(invoke("--config", ward, "status").stdout.split())
 
 
 def test_status_before_the_first_run(tmp_path):
