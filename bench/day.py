@@ -17,7 +17,7 @@ from collector.ingest import Step
 from collector.ledger import empty_head
 from collector.reader import FILE_NAME
 from collector.store import Store
-from vitaledger import events, merkle, messages, vitals, witness
+from vitaledger import events, merkle, messages, prover, vitals, witness
 from vitaledger.chain import follow, start
 from vitaledger.checkpoint import Checkpoint, sign_checkpoint
 from vitaledger.content import Context, Series, Values, WaveBlock
@@ -123,13 +123,13 @@ class _Gateway:
     def sent(self) -> list[Message]:
         """The anchor of all that was sealed, and the entries that were not sent yet."""
         old, size = self._witnessed, self._tiles.size
-        path = merkle.consistency_proof(self._tiles, old, size) if old else []
+        path = prover.consistency_proof(self._tiles, old, size) if old else []
         head = sign_checkpoint(Checkpoint(self.key.name, size, self._tiles.root()), self.key)
         found = [Message(_GATEWAY, "up/checkpoint", witness.encode_request(old, path, head))]
         while old < size:
             end = min(size, old - old % _MESSAGE + _MESSAGE)  # no message goes over the end of a tile
             run, self._waiting = self._waiting[: end - old], self._waiting[end - old :]
-            proof = merkle.subtree_consistency_proof(self._tiles, old - old % merkle.TILE_WIDTH, end, size)
+            proof = prover.subtree_consistency_proof(self._tiles, old - old % merkle.TILE_WIDTH, end, size)
             said = Entries(len(found), self.key.name, size, old, tuple(run), tuple(proof))
             found.append(Message(_GATEWAY, "up/entries", ENTRIES.encode(said)))
             old = end

@@ -34,7 +34,7 @@ def deep_tree(block: Sequence[bytes], size: int) -> DeepTree:
     while size >> (TILE_HEIGHT * level):
         partials.append(tile[: partial_width(size, level) * HASH_SIZE])
         full.append((size >> (TILE_HEIGHT * (level + 1)), tile))
-        tile = merkle.root(merkle.split_hashes(tile)) * TILE_WIDTH
+        tile = merkle.tile_root(tile) * TILE_WIDTH
         level += 1
     return DeepTree(size, tuple(full), TileBuilder.from_partials(size, partials))
 

@@ -25,9 +25,10 @@ from vitaledger import chain, entry, messages, witness
 from vitaledger.checkpoint import Checkpoint, sign_checkpoint
 from vitaledger.entry import Clock
 from vitaledger.keys import Ed25519Signer
-from vitaledger.merkle import consistency_proof, leaf_hash, subtree_consistency_proof
+from vitaledger.merkle import leaf_hash
 from vitaledger.messages import MAX_MESSAGE, TILE, Sealed
 from vitaledger.opened import open_entry, seal_entry
+from vitaledger.prover import consistency_proof, subtree_consistency_proof
 from vitaledger.tiles import MemoryTiles
 
 PROVIDER = "bench.example"

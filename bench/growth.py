@@ -36,7 +36,7 @@ from gateway import schema
 from gateway.store import Store
 from tests.browser.hospital import ENTRY_S
 from tests.fault.ward import Gateway, Ward
-from vitaledger import events, merkle, note
+from vitaledger import events, note
 from vitaledger.checkpoint import Checkpoint, sign_checkpoint
 from vitaledger.content import VALUES
 from vitaledger.entry import GATEWAY_CHAIN, Clock, Kind, PartType, genesis, seal
@@ -185,8 +185,8 @@ class OldCollector:
         """The proofs of the hour's entries, as evidence has them."""
         with self.desk.snapshot() as store:
             log = store.log(store.reader.logs()[0])
-            assert log.tiles is not None
-            deque(merkle.inclusion_proofs(log.tiles, self.newest, log.anchored), 0)
+            assert log.prover is not None
+            deque(log.prover.inclusions(self.newest), 0)
 
     def ask(self) -> None:
         """The page's data of the last hour."""

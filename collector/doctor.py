@@ -24,8 +24,8 @@ from vitaledger.cli.doctor import Report, machine
 from vitaledger.cli.doctor.broker import BrokerError, Door, Visit
 from vitaledger.errors import VerificationError, VitaledgerError
 from vitaledger.keys import parse_vkey, verifier_of
-from vitaledger.merkle import root_from_tiles
 from vitaledger.messages import CHECKPOINT_ANSWER, CheckpointAnswer
+from vitaledger.prover import root_from_tiles
 
 PROGRAM = "vitaledger-collector"
 REACH_S = 25.0

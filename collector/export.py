@@ -255,9 +255,9 @@ def _parts_of(row: _Row) -> frozenset[int]:
 
 
 def _shown(log: VerifiedLog, rows: list[_Row], left_out: Mapping[int, frozenset[int]]) -> Iterator[Shown]:
-    if log.tiles is None:
+    if log.prover is None:
         raise VerificationError(f"{log.row.origin}: no anchor covers what is stored")
-    paths = merkle.inclusion_proofs(log.tiles, [each.index for each in rows], log.anchored)
+    paths = log.prover.inclusions([each.index for each in rows])
     for each, path in zip(rows, paths, strict=True):
         body = each.body
         if without := left_out[each.index]:

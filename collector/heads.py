@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from collector.rows import ChainRow
 from collector.verified import State, VerifiedLog, VerifiedStore
-from vitaledger import merkle
+from vitaledger import prover
 from vitaledger.entry import GATEWAY_CHAIN
 from vitaledger.errors import VerificationError
 from vitaledger.events import Heads, LedgerHead
@@ -59,7 +59,7 @@ def heads_before(store: VerifiedStore, log: VerifiedLog, first: int) -> tuple[in
         if quoted is None or quoted.origin != ledger.head.checkpoint.origin or not quoted.size:
             continue
         must_hold_quote(store, log, index, quoted)
-        path = merkle.consistency_proof(ledger.tiles, quoted.size, ledger.size)
+        path = ledger.prover.consistency(quoted.size)
         return index, After(proven_at(store, quoted.size - 1), quoted.root, tuple(path))
     return None, None
 
@@ -79,6 +79,6 @@ def must_hold_quote(store: VerifiedStore, log: VerifiedLog, index: int, quoted: 
     where = f"{log.row.origin} entry {index} quotes the ledger at size {quoted.size}"
     if quoted.size > ledger.size:
         raise VerificationError(f"{where}; the store's ledger has size {ledger.size}: it was rolled back")
-    found = merkle.root_from_tiles(ledger.tiles, quoted.size)
+    found = prover.root_from_tiles(ledger.tiles, quoted.size)
     if found != quoted.root:
         raise VerificationError(f"{where}: expected root {quoted.root.hex()[:16]}…, found {found.hex()[:16]}…")

@@ -343,12 +343,12 @@ class Step:
         for mirror, message_id, status, detail in turn.entries + state:
             payload = messages.ENTRIES_ANSWER.encode(mirror.answer(message_id, status, detail))
             out.append(Publish(mirror.row.gateway, "down/entries", payload))
-        tiles = self.ledger.tiles()
+        prover = self.ledger.prover()
         for mirror in turn.receipts.values():
             custody = mirror.row.custody
             leaf = None if custody is None else self._store.statement(custody)
             if custody is not None and leaf is not None:
-                receipt = receipts.build(leaf, custody, self.ledger.head, tiles)
+                receipt = receipts.build(leaf, custody, self.ledger.head, prover)
                 out.append(Publish(mirror.row.gateway, "down/receipt", messages.RECEIPT.encode(receipt)))
         return out
 

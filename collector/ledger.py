@@ -17,7 +17,8 @@ from vitaledger import merkle, statement
 from vitaledger.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from vitaledger.errors import MisuseError, VerificationError
 from vitaledger.keys import Ed25519Signer, verifier_of
-from vitaledger.merkle import TileReader, leaf_hash
+from vitaledger.merkle import leaf_hash
+from vitaledger.prover import Prover, TileReader
 from vitaledger.statement import Statement
 from vitaledger.tiles import FullTile, StoredTiles, TileBuilder, TileRoot
 
@@ -163,9 +164,9 @@ class Ledger:
         if halted := self._store.halted():
             raise HaltedError(self.origin, halted)
 
-    def tiles(self) -> TileReader:
-        """The tree under `head`, for proofs."""
-        return StoredTiles(self._read_full, self._builder)
+    def prover(self) -> Prover:
+        """Makes proofs in the tree under `head`."""
+        return Prover(StoredTiles(self._read_full, self._builder), self.head.size)
 
     def _read_full(self, level: int, n: int) -> bytes:
         tile = self._store.tile(LEDGER, level, n)

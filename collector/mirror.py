@@ -28,15 +28,9 @@ from vitaledger.checkpoint import parse_unverified
 from vitaledger.entry import parse_body, parse_leaf, verify_body
 from vitaledger.errors import ForkError, MalformedError, VerificationError
 from vitaledger.keys import parse_vkey, verifier_of
-from vitaledger.merkle import (
-    consistency_proof,
-    leaf_hash,
-    root,
-    root_from_tiles,
-    split_hashes,
-    verify_subtree_consistency,
-)
+from vitaledger.merkle import leaf_hash, root, split_hashes, verify_subtree_consistency
 from vitaledger.messages import BAD_REQUEST, CONFLICT, OK, REFUSED, TILE, Entries
+from vitaledger.prover import consistency_proof, root_from_tiles
 from vitaledger.statement import Anchor, Custody, Finding
 from vitaledger.tiles import TileBuilder
 from vitaledger.witness import Decision, Witnessed

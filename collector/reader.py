@@ -29,7 +29,8 @@ from collector.rows import (
 from collector.tiles import Edges, LogTiles
 from vitaledger.compiled import compile_make
 from vitaledger.errors import MisuseError, VerificationError
-from vitaledger.merkle import HASH_SIZE, TileReader
+from vitaledger.merkle import HASH_SIZE
+from vitaledger.prover import TileReader
 from vitaledger.tiles import TileRoot
 
 _log = logging.getLogger(__name__)

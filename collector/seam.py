@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 from collector.rows import CarriedRow, ChainRow, LogRow
-from vitaledger.merkle import TileReader
+from vitaledger.prover import TileReader
 from vitaledger.tiles import FullTile, TileRoot
 
 

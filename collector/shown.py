@@ -17,7 +17,7 @@ from vitaledger import fork, messages, succession
 from vitaledger.checkpoint import Checkpoint, open_checkpoint
 from vitaledger.errors import VitaledgerError
 from vitaledger.keys import Vkey, parse_vkey, verifier_of
-from vitaledger.merkle import consistency_proof, root_from_tiles
+from vitaledger.prover import consistency_proof, root_from_tiles
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,7 @@ class Store(Reader):
             for n in range(count - count % TILE_WIDTH, count):
                 tile = self.tile(log, level, n)
                 if isinstance(tile, bytes):  # what is wrong with a tile is said by whoever needs it, and by `verify`
-                    row = (log, level, n, merkle.root(merkle.split_hashes(tile)))
+                    row = (log, level, n, merkle.tile_root(tile))
                     self._db.execute("INSERT INTO edge (log, level, n, root) VALUES (?, ?, ?, ?)", row)
 
     @classmethod

@@ -78,7 +78,7 @@ class Edges:
         return b"".join([roots.get(child) or self._root(log, level, child) for child in below])
 
     def _root(self, log: int, level: int, n: int) -> bytes:
-        return merkle.root(merkle.split_hashes(self.full(log, level, n)))
+        return merkle.tile_root(self.full(log, level, n))
 
 
 class LogTiles:

@@ -25,7 +25,7 @@ from collector.history import Device, Seen, Span, out_of_order, runs_of
 from collector.reader import LEDGER, Reader
 from collector.rows import ChainRow, LogRow
 from collector.verified import VerifiedLog, VerifiedStore
-from vitaledger import cbor, merkle, statement
+from vitaledger import cbor, merkle, prover, statement
 from vitaledger.errors import MalformedError, MisuseError, VerificationError
 from vitaledger.evidence import Proven
 from vitaledger.merkle import HASH_SIZE, TILE_HEIGHT, TILE_WIDTH, leaf_hash
@@ -140,7 +140,7 @@ def _proven(store: VerifiedStore, index: int) -> Proven:
     if type(said) is not bytes:
         raise VerificationError(f"statement {index}: missing in the store")
     tiles = store.reader.tile_reader(LEDGER, store.ledger.size)
-    return Proven(said, index, tuple(merkle.inclusion_proof(tiles, index, store.ledger.size)))
+    return Proven(said, index, tuple(prover.inclusion_proof(tiles, index, store.ledger.size)))
 
 
 def _plain(proven: Proven) -> Item:
@@ -202,7 +202,7 @@ def _edge(reader: Reader, log: int, size: int) -> Iterator[Item]:
 
 
 def _root(reader: Reader, log: int, level: int, n: int) -> bytes:
-    return merkle.root(merkle.split_hashes(_full(reader, log, level, n)))
+    return merkle.tile_root(_full(reader, log, level, n))
 
 
 def _bytes(cell: object) -> bytes | None:

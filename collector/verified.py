@@ -14,7 +14,7 @@ from enum import Enum
 
 from collector.reader import LEDGER, Reader
 from collector.rows import LogRow
-from vitaledger import merkle, statement
+from vitaledger import prover, statement
 from vitaledger.authentic import AuthenticTiles
 from vitaledger.checkpoint import SignedCheckpoint, open_checkpoint
 from vitaledger.compiled import compile_make
@@ -24,6 +24,7 @@ from vitaledger.keys import parse_vkey, verifier_of
 from vitaledger.lineage import follow_lineage
 from vitaledger.merkle import leaf_hash
 from vitaledger.opened import Opened, open_entry
+from vitaledger.prover import Prover
 from vitaledger.statement import Anchor, Custody, Finding, Statement, Succession
 
 
@@ -75,6 +76,7 @@ class VerifiedLedger:
         if checkpoint.origin != key.name:
             raise VerificationError(f"ledger: expected the checkpoint of {key.name}, found {checkpoint.origin}")
         self.tiles = _authentic(reader, LEDGER, checkpoint.size, checkpoint.root)
+        self.prover = Prover(self.tiles, checkpoint.size)
 
     @property
     def size(self) -> int:
@@ -99,7 +101,7 @@ class VerifiedLedger:
 
     def inclusion(self, index: int) -> tuple[bytes, ...]:
         """The inclusion proof of a statement under the ledger's checkpoint."""
-        return tuple(merkle.inclusion_proof(self.tiles, index, self.size))
+        return tuple(self.prover.inclusion(index))
 
     def must_follow(self, older: "VerifiedLedger") -> None:
         """Check that this ledger continues one that was seen before.
@@ -110,7 +112,7 @@ class VerifiedLedger:
         before, now = older.head.checkpoint, self.head.checkpoint
         if now.size < before.size:
             raise ForkError(f"ledger: it was of size {before.size} a moment ago and is now of size {now.size}")
-        found = merkle.root_from_tiles(self.tiles, before.size)
+        found = prover.root_from_tiles(self.tiles, before.size)
         if found != before.root:
             raise ForkError(
                 f"ledger: root at size {before.size}: expected {_short(before.root)}, found {_short(found)}"
@@ -127,6 +129,7 @@ class VerifiedLog:
         self.anchor_statement = -1
         self.anchored = 0  # the size up to which entries are proven
         self.tiles: AuthenticTiles | None = None
+        self.prover: Prover | None = None  # in the tree of what is anchored
         self._custody: AuthenticTiles | None = None
         try:
             self.vkey = enrolled_key(reader, ledger, row)
@@ -152,6 +155,7 @@ class VerifiedLog:
                 f"found that of {head.origin} at size {head.size}"
             )
         self.tiles = _authentic(self.reader, self.row.log, size, head.root)
+        self.prover = Prover(self.tiles, size)
         self.anchored = size
 
     def _find_custody(self) -> None:

@@ -14,7 +14,7 @@ from typing import Self
 from gateway import schema
 from gateway.bodies import unpack
 from gateway.schema import Seal, blob, parse_seal
-from vitaledger import merkle, note
+from vitaledger import merkle, note, prover
 from vitaledger.checkpoint import Checkpoint, parse_unverified
 from vitaledger.errors import MalformedError, MisuseError, VerificationError
 from vitaledger.merkle import HASH_SIZE, TILE_WIDTH, leaf_hash
@@ -141,19 +141,19 @@ class Rows:
         hashes = self.full_tile(level, n)
         if hashes is None:
             raise VerificationError(f"tile {level}/{n} is missing from the store")
-        return merkle.root(merkle.split_hashes(hashes))
+        return merkle.tile_root(hashes)
 
     def root_at(self, size: int) -> bytes | None:
         """The root of the first `size` entries; None where there are fewer."""
-        return merkle.root_from_tiles(self, size) if size <= self.size else None
+        return prover.root_from_tiles(self, size) if size <= self.size else None
 
     def consistency_proof(self, size1: int, size2: int) -> list[bytes]:
         """What shows that the first `size1` entries are a prefix of the first `size2`."""
-        return merkle.consistency_proof(self, size1, size2)
+        return prover.consistency_proof(self, size1, size2)
 
     def subtree_proof(self, first: int, end: int, size: int) -> list[bytes]:
         """What shows that the tree of `size` entries holds the run [first, end)."""
-        return merkle.subtree_consistency_proof(self, first, end, size)
+        return prover.subtree_consistency_proof(self, first, end, size)
 
     def newest_receipt(self) -> ReceiptRow | None:
         """The custody receipt of the greatest size."""

@@ -100,7 +100,7 @@ def _add_edge(database: Database) -> None:
             "SELECT n, hashes FROM tiles WHERE level = ? AND n >= ?", (level, count - count % TILE_WIDTH)
         ).fetchall()
         for n, hashes in rows:
-            root = merkle.root(merkle.split_hashes(blob(hashes, f"tile {level}/{n}")))
+            root = merkle.tile_root(blob(hashes, f"tile {level}/{n}"))
             database.execute("INSERT INTO edge (level, n, root) VALUES (?, ?, ?)", (level, n, root))
 
 

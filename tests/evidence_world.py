@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from vitaledger import chain, content, events, evidence, merkle, policy, proof, statement
+from vitaledger import chain, content, events, evidence, merkle, policy, proof, prover, statement
 from vitaledger.checkpoint import Checkpoint, sign_checkpoint
 from vitaledger.csvform import Placed
 from vitaledger.entry import GATEWAY_CHAIN, Clock, Kind, PartType, entry_hash, genesis, parse_leaf, seal
@@ -49,13 +49,13 @@ class Ledger:
 
     def head(self, size=None):
         size = self.size if size is None else size
-        return events.LedgerHead(LEDGER, size, merkle.root_from_tiles(self.tiles, size))
+        return events.LedgerHead(LEDGER, size, prover.root_from_tiles(self.tiles, size))
 
     def checkpoint(self):
         return sign_checkpoint(Checkpoint(LEDGER, self.size, self.tiles.root()), self.key)
 
     def proven(self, index):
-        return Proven(self.leaves[index], index, tuple(merkle.inclusion_proof(self.tiles, index, self.size)))
+        return Proven(self.leaves[index], index, tuple(prover.inclusion_proof(self.tiles, index, self.size)))
 
 
 class Gateway:
@@ -99,7 +99,7 @@ class Gateway:
 
     def shown(self, index, withheld=()):
         leaf, body = self.entries[index]
-        path = merkle.inclusion_proof(self.tiles, index, len(self.entries))
+        path = prover.inclusion_proof(self.tiles, index, len(self.entries))
         return Shown(index, leaf, evidence.withhold(body, withheld) if withheld else body, tuple(path))
 
     def where(self, name, seq):
@@ -171,7 +171,7 @@ class World:
 
     def after(self, size=1):
         head = self.ledger.head(size)
-        path = merkle.consistency_proof(self.ledger.tiles, size, self.ledger.size)
+        path = prover.consistency_proof(self.ledger.tiles, size, self.ledger.size)
         return After(self.ledger.proven(size - 1), head.root, tuple(path))
 
     def indices(self, first, last, name=BED_1):

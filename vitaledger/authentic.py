@@ -17,7 +17,8 @@ vitaledger.errors.VerificationError: tree of size 999: expected root 638afa98…
 
 from vitaledger import merkle
 from vitaledger.errors import MisuseError, VerificationError
-from vitaledger.merkle import HASH_SIZE, TILE_HEIGHT, TILE_WIDTH, TileReader
+from vitaledger.merkle import HASH_SIZE, TILE_HEIGHT, TILE_WIDTH
+from vitaledger.prover import TileReader
 from vitaledger.tiles import TileBuilder, partial_width, tile_path
 
 _KEPT = 1024  # tiles kept after they were checked: 8 MiB at most
@@ -80,7 +81,7 @@ class AuthenticTiles:
         above, at = divmod(n, TILE_WIDTH)
         expected = self.tile(level + 1, above, at + 1)[-HASH_SIZE:]
         data = self._read(level, n, TILE_WIDTH)
-        found = merkle.root(merkle.split_hashes(data))
+        found = merkle.tile_root(data)
         if found != expected:
             raise VerificationError(
                 f"{tile_path(level, n)}: expected hash {expected[:4].hex()}…, found {found[:4].hex()}…"

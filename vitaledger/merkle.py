@@ -28,13 +28,12 @@ that place, so that one run is checked without the rest of the log; [0, size1) i
     >>> verify_subtree_consistency(2, 4, cd, 5, root(leaves), [ab, e])
     >>> verify_consistency(3, root(leaves[:3]), 5, root(leaves), [c, d, ab, e])
 
-Proofs are made from tiles (see `vitaledger.tiles`): rows of 256 hashes, of which a proof needs one or two a level, so
-that its cost grows with the logarithm of the log's size and not with its age.
+Proofs are made from tiles, rows of 256 hashes: `vitaledger.prover`.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from hashlib import sha256
-from typing import Protocol, Self
+from typing import Self
 
 from vitaledger.errors import MisuseError, VerificationError
 
@@ -57,6 +56,11 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 def split_hashes(tile: bytes) -> list[bytes]:
     """The hashes of a tile, or of what there is of one."""
     return [tile[at : at + HASH_SIZE] for at in range(0, len(tile), HASH_SIZE)]
+
+
+def tile_root(tile: bytes) -> bytes:
+    """The hash that stands for a full tile in the tile above it."""
+    return root(split_hashes(tile))
 
 
 def root(leaf_hashes: Sequence[bytes]) -> bytes:
@@ -125,6 +129,16 @@ class CompactRange:
     def copy(self) -> Self:
         """A range of the same leaves that grows apart from this one."""
         return self.from_hashes(self._size, self._peaks)
+
+
+def fold(peaks: Sequence[bytes]) -> bytes:
+    """The root of a tree from the roots of its full subtrees, the largest first."""
+    if not peaks:
+        return EMPTY_ROOT
+    found = peaks[-1]
+    for peak in peaks[-2::-1]:
+        found = sha256(b"\x01" + peak + found).digest()
+    return found
 
 
 # -- verifiers -------------------------------------------------------------------------------------------------------
@@ -224,193 +238,8 @@ def _climb(first: int, last: int, edge: int) -> tuple[int, int, int]:
     return first, last, edge
 
 
-# -- proofs from tiles -----------------------------------------------------------------------------------------------
-
-
-class TileReader(Protocol):
-    """Where the hashes of a log are read from."""
-
-    def tile(self, level: int, n: int, width: int) -> bytes:
-        """The first `width` (1 to 256) hashes of the n-th tile of a level, 32 bytes each; it may hold more.
-
-        Hash i is the root of the leaves [(n·256 + i)·256^level, (n·256 + i + 1)·256^level). Raises MisuseError, or what
-        the storage raises, where that tile is not held.
-        """
-        ...
-
-
-def root_from_tiles(reader: TileReader, size: int) -> bytes:
-    """The root of the tree of the first `size` leaves."""
-    return range_root(reader, 0, size)
-
-
-def range_root(reader: TileReader, start: int, end: int) -> bytes:
-    """The root of the subtree [start, end); MisuseError where that is not a valid subtree."""
-    _check_subtree(start, end)
-    return _Nodes(reader, end).run(start, end)
-
-
-def compact_range_from_tiles(reader: TileReader, size: int) -> CompactRange:
-    """The compact range of the first `size` leaves."""
-    return CompactRange.from_hashes(size, _Nodes(reader, size).peaks(0, size))
-
-
-def inclusion_proof(reader: TileReader, index: int, size: int) -> list[bytes]:
-    """The siblings from leaf `index` up to the root of the first `size` leaves, the leaf's own sibling first."""
-    return subtree_inclusion_proof(reader, index, 0, size)
-
-
-def inclusion_proofs(reader: TileReader, indices: Iterable[int], size: int) -> Iterator[list[bytes]]:
-    """`inclusion_proof` of each index. Neighbours share most siblings: each is read and hashed once."""
-    nodes = _Nodes(reader, size)
-    start, end, rows, rest = 0, 0, list[list[bytes]](), list[bytes]()
-    for index in indices:
-        if not start <= index < end:
-            siblings = _siblings(nodes, index, 0, size)
-            start, end = _block(index, size)
-            rows = nodes.rows(start, end)
-            rest = siblings[len(rows) :]
-        at = index - start
-        yield [row[at >> height ^ 1] for height, row in enumerate(rows)] + rest
-
-
-def _block(index: int, size: int) -> tuple[int, int]:
-    """The largest full subtree within a tile that a leaf is in: the whole tile, or a peak of the last, partial one."""
-    start = index - index % TILE_WIDTH
-    width = min(size - start, TILE_WIDTH)
-    while index >= start + _floor_power(width):
-        start, width = start + _floor_power(width), width - _floor_power(width)
-    return start, start + _floor_power(width)
-
-
-def subtree_inclusion_proof(reader: TileReader, index: int, start: int, end: int) -> list[bytes]:
-    """The siblings from leaf `index` of the log up to the root of the subtree [start, end)."""
-    _check_subtree(start, end)
-    return _siblings(_Nodes(reader, end), index, start, end)
-
-
-def _siblings(nodes: "_Nodes", index: int, start: int, end: int) -> list[bytes]:
-    if not start <= index < end:
-        raise MisuseError(f"inclusion proof of leaf {index} in [{start}, {end}): expected an index inside")
-    proof = []
-    while end - start > 1:
-        middle = start + _floor_power(end - start - 1)
-        if index < middle:
-            proof.append(nodes.run(middle, end))
-            end = middle
-        else:
-            proof.append(nodes.run(start, middle))
-            start = middle
-    return proof[::-1]
-
-
-def consistency_proof(reader: TileReader, size1: int, size2: int) -> list[bytes]:
-    """What shows that the first `size1` leaves are a prefix of the first `size2`; empty for size1 = 0."""
-    return subtree_consistency_proof(reader, 0, size1, size2)
-
-
-def subtree_consistency_proof(reader: TileReader, start: int, end: int, size: int) -> list[bytes]:
-    """What shows that the tree of the first `size` leaves holds the subtree [start, end)."""
-    _check_subtree(start, end)
-    if end > size:
-        raise MisuseError(f"consistency proof of [{start}, {end}) in size {size}: expected a subtree inside the tree")
-    if start == end:
-        return []
-    nodes, proof = _Nodes(reader, size), []
-    low, high, known = 0, size, True  # known: the verifier has the root of [low, end) because it is the subtree's
-    while (low, high) != (start, end):
-        middle = low + _floor_power(high - low - 1)
-        if end <= middle:
-            proof.append(nodes.run(middle, high))
-            high = middle
-        else:
-            proof.append(nodes.run(low, middle))
-            low = middle
-            if start < middle:
-                start, known = middle, False
-    if not known:
-        proof.append(nodes.run(start, end))
-    return proof[::-1]
-
-
-class _Nodes:
-    """The nodes of a tree of `size` leaves, from tiles, each of which is read once; `run` remembers what it made."""
-
-    __slots__ = ("_made", "_reader", "_size", "_tiles")
-
-    def __init__(self, reader: TileReader, size: int) -> None:
-        self._reader = reader
-        self._size = size
-        self._tiles: dict[tuple[int, int], bytes] = {}
-        self._made: dict[tuple[int, int], bytes] = {}
-
-    def run(self, start: int, end: int) -> bytes:
-        found = self._made.get((start, end))
-        if found is None:
-            found = self._made[start, end] = fold(self.peaks(start, end))
-        return found
-
-    def peaks(self, start: int, end: int) -> list[bytes]:
-        found = []
-        while start < end:
-            width = _floor_power(end - start)
-            found.append(self._node(width.bit_length() - 1, start))
-            start += width
-        return found
-
-    def rows(self, start: int, end: int) -> list[list[bytes]]:
-        """The nodes below the root of a full subtree within a tile, row by row: of a tile 256 leaves, 128 … 2 nodes."""
-        n, first = divmod(start, TILE_WIDTH)
-        row = split_hashes(self._tile(0, n)[first * HASH_SIZE : (first + end - start) * HASH_SIZE])
-        found = []
-        while len(row) > 1:
-            found.append(row)
-            pairs = iter(row)
-            row = [sha256(b"\x01" + left + right).digest() for left, right in zip(pairs, pairs, strict=True)]
-        return found
-
-    def _node(self, height: int, start: int) -> bytes:
-        """The root of the 2^height leaves from `start`: a whole run of hashes in one tile."""
-        level, inner = divmod(height, TILE_HEIGHT)
-        n, offset = divmod(start >> (level * TILE_HEIGHT), TILE_WIDTH)
-        row = self._tile(level, n)[offset * HASH_SIZE : (offset + (1 << inner)) * HASH_SIZE]
-        while len(row) > HASH_SIZE:
-            pairs = range(0, len(row), 2 * HASH_SIZE)
-            row = b"".join([sha256(b"\x01" + row[at : at + 2 * HASH_SIZE]).digest() for at in pairs])
-        return row
-
-    def _tile(self, level: int, n: int) -> bytes:
-        tile = self._tiles.get((level, n))
-        if tile is None:
-            width = min(TILE_WIDTH, (self._size >> (level * TILE_HEIGHT)) - n * TILE_WIDTH)
-            tile = self._reader.tile(level, n, width)
-            if len(tile) < width * HASH_SIZE:
-                raise MisuseError(f"tile {level}/{n}: expected {width * HASH_SIZE} bytes, found {len(tile)}")
-            self._tiles[level, n] = tile
-        return tile
-
-
-def fold(peaks: Sequence[bytes]) -> bytes:
-    """The root of a tree from the roots of its full subtrees, the largest first."""
-    if not peaks:
-        return EMPTY_ROOT
-    found = peaks[-1]
-    for peak in peaks[-2::-1]:
-        found = sha256(b"\x01" + peak + found).digest()
-    return found
-
-
-def _floor_power(number: int) -> int:
-    return 1 << (number.bit_length() - 1)
-
-
 def _ceil_power(number: int) -> int:
     return 1 << max(number - 1, 0).bit_length()
-
-
-def _check_subtree(start: int, end: int) -> None:
-    if not is_valid_subtree(start, end):
-        raise MisuseError(f"[{start}, {end}) is not a valid subtree")
 
 
 def _check_hashes(what: str, hashes: Sequence[bytes]) -> None:

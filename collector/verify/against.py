@@ -6,7 +6,7 @@ The file may be a checkpoint note of the ledger or of a gateway's log, or a `.tl
 from collector.reader import LEDGER, Reader
 from collector.verify.facts import Facts
 from collector.verify.report import Report
-from vitaledger import merkle, proof
+from vitaledger import proof, prover
 from vitaledger.checkpoint import SignedCheckpoint, open_checkpoint, parse_unverified
 from vitaledger.errors import MalformedError, MisuseError, VerificationError
 from vitaledger.keys import parse_vkey, verifier_of
@@ -62,7 +62,7 @@ def _check(reader: Reader, signed: SignedCheckpoint, log: int, size: int, report
         )
         return
     try:
-        found = merkle.root_from_tiles(reader.tile_reader(log, size), head.size)
+        found = prover.root_from_tiles(reader.tile_reader(log, size), head.size)
     except (VerificationError, MisuseError) as error:
         report.fail("tiles", f"the checkpoint of {head.origin} at size {head.size} cannot be compared: {error}")
         return

@@ -5,7 +5,7 @@ A ledger that its own key's holder wrote anew, or cut, is found here: the quotes
 
 from collector.reader import LEDGER, Reader
 from collector.verify.report import Place, Report
-from vitaledger import merkle
+from vitaledger import prover
 from vitaledger.errors import MisuseError, VerificationError
 from vitaledger.events import LedgerHead
 from vitaledger.tiles import TileBuilder
@@ -29,7 +29,7 @@ class Quotes:
             self._report.fail("ledger", reason)
             return
         try:
-            found = merkle.root_from_tiles(self._tiles, quoted.size)
+            found = prover.root_from_tiles(self._tiles, quoted.size)
         except (VerificationError, MisuseError) as error:
             self._report.remarks.append(f"{place}: its quote of the ledger cannot be checked: {error}")
             return

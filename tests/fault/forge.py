@@ -7,7 +7,7 @@ from collector import ledger
 from collector.ledger import Ledger
 from collector.store import Store
 from collector.strands import Strands
-from vitaledger import merkle, statement
+from vitaledger import prover, statement
 from vitaledger.chain import follow, start
 from vitaledger.checkpoint import Checkpoint, parse_unverified, sign_checkpoint
 from vitaledger.entry import entry_hash, parse_body, parse_leaf, seal
@@ -98,14 +98,14 @@ class Story:
         tiles = self.tiles(origin)
         for at, said in enumerate(self.statements):
             if isinstance(said, Custody) and said.origin == origin:
-                self.statements[at] = replace(said, root=merkle.root_from_tiles(tiles, said.size))
+                self.statements[at] = replace(said, root=prover.root_from_tiles(tiles, said.size))
 
     def resign_anchors(self, origin: str, signer) -> None:
         """Anchors with the roots of the entries as they are now, signed by whatever key there is."""
         tiles = self.tiles(origin)
         for at, said in enumerate(self.statements):
             if isinstance(said, Anchor) and (head := parse_unverified(said.checkpoint)[0]).origin == origin:
-                root = merkle.root_from_tiles(tiles, head.size)
+                root = prover.root_from_tiles(tiles, head.size)
                 self.statements[at] = replace(
                     said, checkpoint=sign_checkpoint(Checkpoint(origin, head.size, root), signer)
                 )

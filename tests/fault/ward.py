@@ -8,7 +8,7 @@ from collector import config, keys, ledger
 from collector.ingest import Message, Publish, Step
 from collector.reader import FILE_NAME
 from collector.store import Store
-from vitaledger import events, merkle, messages, proof, witness
+from vitaledger import events, merkle, messages, proof, prover, witness
 from vitaledger.chain import follow, start
 from vitaledger.checkpoint import Checkpoint, sign_checkpoint
 from vitaledger.content import (
@@ -100,10 +100,10 @@ class Gateway:
 
     def checkpoint(self, size: int | None = None) -> bytes:
         size = self.size if size is None else size
-        return sign_checkpoint(Checkpoint(self.origin, size, merkle.root_from_tiles(self.tiles, size)), self.signer)
+        return sign_checkpoint(Checkpoint(self.origin, size, prover.root_from_tiles(self.tiles, size)), self.signer)
 
     def anchor(self) -> Message:
-        path = merkle.consistency_proof(self.tiles, self.witnessed, self.size) if self.witnessed else []
+        path = prover.consistency_proof(self.tiles, self.witnessed, self.size) if self.witnessed else []
         request = witness.encode_request(self.witnessed, path, self.checkpoint())
         self.witnessed = self.size
         return Message(self.name, "up/checkpoint", request)
@@ -114,7 +114,7 @@ class Gateway:
         while self.sent < size:
             first = self.sent
             end = min(size, first - first % 64 + 64)  # a message holds 64 KiB
-            path = merkle.subtree_consistency_proof(self.tiles, first - first % 256, end, size)
+            path = prover.subtree_consistency_proof(self.tiles, first - first % 256, end, size)
             run = tuple(Sealed(*pair) for pair in self.sealed[first:end])
             message = Entries(len(found) + 1, self.origin, size, first, run, tuple(path))
             found.append(Message(self.name, "up/entries", ENTRIES.encode(message)))

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.collector.model_gateway import Desk, Gateway, of
-from vitaledger import merkle, messages
+from vitaledger import merkle, messages, prover
 from vitaledger.entry import entry_hash
 from vitaledger.messages import CheckpointAnswer, EntriesAnswer, Receipt
 
@@ -31,7 +31,7 @@ def test_runs_in_any_order(runs, data):
             check(desk, gateway, answer, answers)
         desk.send_all(gateway)
         assert desk.store.log_of("g1").stored == SIZE
-        assert merkle.root_from_tiles(desk.store.tile_reader(1, SIZE), SIZE) == gateway.tiles.root()
+        assert prover.root_from_tiles(desk.store.tile_reader(1, SIZE), SIZE) == gateway.tiles.root()
         desk.close()
 
 
@@ -42,7 +42,7 @@ def check(desk, gateway, answer, answers):
     assert row.stored == (answer.stored[0].end if answer.stored and answer.stored[0].first == 0 else 0)
     for receipt in of(Receipt, answers):
         custody = desk.check_receipt(receipt)
-        assert (custody.size, custody.root) == (row.stored, merkle.root_from_tiles(gateway.tiles, row.stored))
+        assert (custody.size, custody.root) == (row.stored, prover.root_from_tiles(gateway.tiles, row.stored))
 
 
 @QUIET

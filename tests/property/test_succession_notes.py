@@ -5,7 +5,8 @@ from vitaledger import fork, succession
 from vitaledger.checkpoint import Checkpoint, sign_checkpoint
 from vitaledger.errors import MalformedError, VerificationError
 from vitaledger.keys import Ed25519Signer
-from vitaledger.merkle import consistency_proof, leaf_hash, root_from_tiles
+from vitaledger.merkle import leaf_hash
+from vitaledger.prover import consistency_proof, root_from_tiles
 from vitaledger.succession import Succession
 from vitaledger.tiles import MemoryTiles
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vitaledger import checkpoint, merkle, note, policy, proof, witness
+from vitaledger import checkpoint, merkle, note, policy, proof, prover, witness
 from vitaledger.checkpoint import Checkpoint, add_signatures, sign_checkpoint
 from vitaledger.errors import MalformedError, VerificationError
 from vitaledger.tiles import MemoryTiles
@@ -16,9 +16,9 @@ SIGNED = sign_checkpoint(HEAD, LOG)
 COSIGNED = add_signatures(SIGNED, [note.cosign(checkpoint.encode_text(HEAD), WITNESS, 1_700_000_000)])
 RULES = policy.parse(f"log {LOG.vkey}\nwitness w {WITNESS.vkey}\nquorum w\n".encode())
 KEYS = [note.verifier_of(LOG.vkey)]
-PROOF = proof.encode(proof.TlogProof(6, tuple(merkle.inclusion_proof(TILES, 6, 10)), COSIGNED))
-STATE = witness.Witnessed(6, merkle.root_from_tiles(TILES, 6), b"")
-REQUEST = witness.encode_request(6, merkle.consistency_proof(TILES, 6, 10), SIGNED)
+PROOF = proof.encode(proof.TlogProof(6, tuple(prover.inclusion_proof(TILES, 6, 10)), COSIGNED))
+STATE = witness.Witnessed(6, prover.root_from_tiles(TILES, 6), b"")
+REQUEST = witness.encode_request(6, prover.consistency_proof(TILES, 6, 10), SIGNED)
 
 
 def check_request(data):

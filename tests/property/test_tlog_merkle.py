@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vitaledger import merkle
+from vitaledger import merkle, prover
 from vitaledger.errors import VerificationError
 from vitaledger.tiles import MemoryTiles, TileBuilder
 
@@ -52,7 +52,7 @@ def test_roots_at_every_size_to_600():
     for size in range(600):
         expected = root_of(0, size)
         assert compact.root() == builder.root() == merkle.root(LEAVES[:size]) == expected
-        assert merkle.root_from_tiles(tiles, size) == expected
+        assert prover.root_from_tiles(tiles, size) == expected
         compact.append(LEAVES[size])
         builder.extend([LEAVES[size]])
         tiles.append(LEAVES[size])
@@ -90,22 +90,22 @@ def test_runs_of_any_length_give_the_same_tiles(lengths):
 @given(st.integers(1, 700).flatmap(lambda size: st.tuples(st.just(size), st.lists(st.integers(0, size - 1)))))
 def test_proofs_of_many_leaves_are_those_of_each(case):
     size, indices = case
-    found = list(merkle.inclusion_proofs(TILES, indices, size))
-    assert found == [merkle.inclusion_proof(TILES, index, size) for index in indices]
+    found = list(prover.Prover(TILES, size).inclusions(indices))
+    assert found == [prover.inclusion_proof(TILES, index, size) for index in indices]
 
 
 def test_every_proof_of_small_trees():
     for size in range(1, 20):
         root = root_of(0, size)
         for index in range(size):
-            proof = merkle.inclusion_proof(TILES, index, size)
+            proof = prover.inclusion_proof(TILES, index, size)
             assert proof == naive.path(index, LEAVES[:size])
             merkle.verify_inclusion(LEAVES[index], index, size, proof, root)
         for start in range(size):
             for end in range(start + 1, size + 1):
                 assert merkle.is_valid_subtree(start, end) == naive.is_subtree(start, end)
                 if naive.is_subtree(start, end):
-                    proof = merkle.subtree_consistency_proof(TILES, start, end, size)
+                    proof = prover.subtree_consistency_proof(TILES, start, end, size)
                     assert proof == naive.consistency(start, end, LEAVES[:size])
                     merkle.verify_subtree_consistency(start, end, root_of(start, end), size, root, proof)
 
@@ -114,12 +114,12 @@ def test_every_proof_of_small_trees():
 @given(subtrees(600), st.data())
 def test_subtree_proofs(case, data):
     start, end, size = case
-    assert merkle.range_root(TILES, start, end) == root_of(start, end)
-    proof = merkle.subtree_consistency_proof(TILES, start, end, size)
+    assert prover.range_root(TILES, start, end) == root_of(start, end)
+    proof = prover.subtree_consistency_proof(TILES, start, end, size)
     assert proof == naive.consistency(start, end, LEAVES[:size])
     merkle.verify_subtree_consistency(start, end, root_of(start, end), size, root_of(0, size), proof)
     index = data.draw(st.integers(start, end - 1))
-    path = merkle.subtree_inclusion_proof(TILES, index, start, end)
+    path = prover.subtree_inclusion_proof(TILES, index, start, end)
     assert path == naive_path(index, start, end)
     merkle.verify_subtree_inclusion(LEAVES[index], index, start, end, path, root_of(start, end))
 
@@ -128,11 +128,11 @@ def test_subtree_proofs(case, data):
 @given(st.integers(1, 600), st.data())
 def test_proofs(size2, data):
     size1 = data.draw(st.integers(1, size2))
-    proof = merkle.consistency_proof(TILES, size1, size2)
+    proof = prover.consistency_proof(TILES, size1, size2)
     assert proof == naive.consistency(0, size1, LEAVES[:size2])
     merkle.verify_consistency(size1, root_of(0, size1), size2, root_of(0, size2), proof)
     index = data.draw(st.integers(0, size2 - 1))
-    path = merkle.inclusion_proof(TILES, index, size2)
+    path = prover.inclusion_proof(TILES, index, size2)
     assert path == naive.path(index, LEAVES[:size2])
 
 
@@ -140,17 +140,17 @@ def test_proofs(size2, data):
 def test_proofs_around_65_536(size):
     tiles = MemoryTiles(LEAVES[:size])
     root = root_of(0, size)
-    assert merkle.root_from_tiles(tiles, size) == root
+    assert prover.root_from_tiles(tiles, size) == root
     for index in {0, 1, 255, 256, 32_768, 65_279, 65_280, 65_534, 65_535, 65_536, size - 1}:
         if index >= size:
             continue
-        path = merkle.inclusion_proof(tiles, index, size)
+        path = prover.inclusion_proof(tiles, index, size)
         assert path == naive_path(index, 0, size)
         merkle.verify_inclusion(LEAVES[index], index, size, path, root)
-        proof = merkle.consistency_proof(tiles, index + 1, size)
+        proof = prover.consistency_proof(tiles, index + 1, size)
         merkle.verify_consistency(index + 1, root_of(0, index + 1), size, root, proof)
         start = index & ~255
-        part = merkle.subtree_consistency_proof(tiles, start, index + 1, size)
+        part = prover.subtree_consistency_proof(tiles, start, index + 1, size)
         merkle.verify_subtree_consistency(start, index + 1, root_of(start, index + 1), size, root, part)
 
 
@@ -196,7 +196,7 @@ def test_consistency_verdicts_are_the_naive_ones(start, end, size, proof, right_
 @given(subtrees(600), st.data())
 def test_a_changed_proof_is_refused(case, data):
     start, end, size = case
-    proof = merkle.subtree_consistency_proof(TILES, start, end, size)
+    proof = prover.subtree_consistency_proof(TILES, start, end, size)
     part, root = root_of(start, end), root_of(0, size)
     if proof:
         at = data.draw(st.integers(0, len(proof) - 1))

@@ -8,7 +8,7 @@ from collector.enrolment import enroll
 from collector.ingest import Message, Publish, Step
 from collector.ledger import empty_head
 from collector.store import Store
-from vitaledger import chain, events, merkle, messages, proof, statement, witness
+from vitaledger import chain, events, merkle, messages, proof, prover, statement, witness
 from vitaledger.checkpoint import Checkpoint, sign_checkpoint
 from vitaledger.entry import Clock, Kind, PartType, entry_hash, parse_leaf, seal
 from vitaledger.keys import Ed25519Signer, verifier_of
@@ -51,19 +51,19 @@ class Gateway:
 
     def checkpoint(self, size=None):
         size = self.size if size is None else size
-        return sign_checkpoint(Checkpoint(self.origin, size, merkle.root_from_tiles(self.tiles, size)), self.signer)
+        return sign_checkpoint(Checkpoint(self.origin, size, prover.root_from_tiles(self.tiles, size)), self.signer)
 
     def anchor(self, size=None, old=None):
         size = self.size if size is None else size
         old = self.witnessed if old is None else old
-        hashes = merkle.consistency_proof(self.tiles, old, size) if old <= size else []
+        hashes = prover.consistency_proof(self.tiles, old, size) if old <= size else []
         self.witnessed = size
         return self.message("up/checkpoint", witness.encode_request(old, hashes, self.checkpoint(size)))
 
     def entries(self, first, end, size=None, sealed=None, hashes=None, origin=None):
         size = self.witnessed if size is None else size
         if hashes is None:
-            hashes = merkle.subtree_consistency_proof(self.tiles, first - first % 256, end, size)
+            hashes = prover.subtree_consistency_proof(self.tiles, first - first % 256, end, size)
         self.ids += 1
         sealed = self.sealed[first:end] if sealed is None else sealed
         run = tuple(messages.Sealed(leaf, body) for leaf, body in sealed)

@@ -22,7 +22,7 @@ from tests.unit.collector.model_gateway import NOW
 from tests.unit.gateway.machine import Machine
 from vitaledger import statement
 from vitaledger.keys import verifier_of
-from vitaledger.merkle import root_from_tiles
+from vitaledger.prover import root_from_tiles
 
 
 class World:

@@ -12,7 +12,7 @@ from collector.unchecked import _edge
 from collector.verified import VerifiedStore
 from collector.verify import verify_store
 from tests.unit.collector.model_gateway import NOW, Desk, Gateway
-from vitaledger import merkle
+from vitaledger import prover
 from vitaledger.errors import VerificationError
 from vitaledger.statement import Loss
 from vitaledger.tiles import TileBuilder
@@ -42,7 +42,7 @@ def rows(store, log):
 
 
 def roots(gateway):
-    return [(0, n, merkle.range_root(gateway.tiles, n * 256, n * 256 + 256)) for n in range(SIZE // 256)]
+    return [(0, n, prover.range_root(gateway.tiles, n * 256, n * 256 + 256)) for n in range(SIZE // 256)]
 
 
 def test_each_log_has_its_edge(desk, gateway):

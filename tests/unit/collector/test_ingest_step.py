@@ -10,7 +10,7 @@ from collector.enrolment import enroll
 from collector.ingest import Step
 from collector.store import Store
 from tests.unit.collector.model_gateway import NOW, PROVIDER, Desk, Gateway, of
-from vitaledger import cbor, merkle, messages
+from vitaledger import cbor, merkle, messages, prover
 from vitaledger.checkpoint import Checkpoint, sign_checkpoint
 from vitaledger.entry import PartType, encode_body, entry_hash, parse_body
 from vitaledger.errors import ForkError
@@ -51,7 +51,7 @@ def test_several_tiles_and_the_tree_of_the_mirror(desk, gateway):
     assert row.stored == 700
     for size in (1, 256, 511, 512, 700):
         reader = desk.store.tile_reader(1, size)
-        assert merkle.root_from_tiles(reader, size) == merkle.root_from_tiles(gateway.tiles, size)
+        assert prover.root_from_tiles(reader, size) == prover.root_from_tiles(gateway.tiles, size)
 
 
 def test_an_anchor_of_the_same_head_is_answered_and_not_anchored_twice(desk, gateway):
@@ -210,7 +210,7 @@ def test_409_with_another_root_at_a_size_that_is_stored_is_a_fork(desk, gateway)
 def test_422_for_bytes_that_are_not_under_the_checkpoint(desk, gateway, what):
     gateway.add(5)
     desk.send(gateway.anchor())
-    sealed, hashes = list(gateway.sealed[:4]), merkle.subtree_consistency_proof(gateway.tiles, 0, 4, 5)
+    sealed, hashes = list(gateway.sealed[:4]), prover.subtree_consistency_proof(gateway.tiles, 0, 4, 5)
     if what == "leaf":
         sealed[2] = (sealed[2][0][:-1] + b"\x00", sealed[2][1])
     elif what == "proof":

@@ -10,7 +10,7 @@ from collector.ledger import Ledger
 from collector.store import LostSwapError, Reader, Store, entry_id
 from collector.verified import State, VerifiedStore
 from tests.unit.collector.model_gateway import NOW, Desk, Gateway
-from vitaledger import merkle, statement
+from vitaledger import prover, statement
 from vitaledger.errors import MisuseError, VerificationError
 from vitaledger.statement import Enrolment
 
@@ -122,7 +122,7 @@ def test_tiles_that_the_store_lacks_are_said_so(desk):
     desk.store._db.execute("DELETE FROM tiles WHERE n = 1")
     desk.store._db.execute("DELETE FROM edge WHERE n = 1")
     with pytest.raises(VerificationError, match="tile 0/1"):
-        merkle.root_from_tiles(reader, 600)
+        prover.root_from_tiles(reader, 600)
     desk.store._db.execute("DELETE FROM entries WHERE id = ?", (entry_id(1, 550),))
     with pytest.raises(VerificationError, match="missing"):
         reader.tile(0, 2, 88)
@@ -131,7 +131,7 @@ def test_tiles_that_the_store_lacks_are_said_so(desk):
 def test_an_edge_that_was_read_once_grows_and_is_not_read_again(desk):
     gateway = Gateway().add(600)
     desk.send_all(gateway)
-    roots = [merkle.range_root(gateway.tiles, n * 256, n * 256 + 256) for n in range(2)]
+    roots = [prover.range_root(gateway.tiles, n * 256, n * 256 + 256) for n in range(2)]
     assert [desk.store.tile_reader(1, 600).tile(1, 0, width) for width in (1, 2, 1)] == [
         roots[0],
         roots[0] + roots[1],
@@ -154,12 +154,12 @@ def test_an_edge_of_rows_that_were_taken_back_is_read_again(desk):
         with desk.store.transaction():
             desk.store._db.execute("UPDATE tiles SET hashes = ? WHERE log = 1", (tile[::-1],))
             desk.store._db.execute("UPDATE edge SET root = ? WHERE log = 1", (bytes(32),))
-            assert desk.store.tile_reader(1, 300).tile(1, 0, 1) != merkle.range_root(gateway.tiles, 0, 256)
+            assert desk.store.tile_reader(1, 300).tile(1, 0, 1) != prover.range_root(gateway.tiles, 0, 256)
             raise KeyError
 
     with pytest.raises(KeyError):
         fail()
-    assert desk.store.tile_reader(1, 300).tile(1, 0, 1) == merkle.range_root(gateway.tiles, 0, 256)
+    assert desk.store.tile_reader(1, 300).tile(1, 0, 1) == prover.range_root(gateway.tiles, 0, 256)
 
 
 def test_what_was_wrong_and_was_put_right_holds_again_for_who_saw_it(desk):

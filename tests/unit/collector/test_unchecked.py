@@ -11,7 +11,7 @@ from collector.history import find_device
 from collector.reader import Reader
 from collector.verified import VerifiedStore
 from tests.fault.ward import T0, add_oddities, make_ward
-from vitaledger import merkle, statement
+from vitaledger import merkle, prover, statement
 from vitaledger.checkpoint import open_checkpoint
 from vitaledger.entry import parse_leaf
 from vitaledger.errors import MisuseError
@@ -70,7 +70,7 @@ def test_pages_hold_every_entry_once_and_the_tiles_give_the_signed_root(ward, mo
     signed = open_checkpoint(head, [verifier_of(parse_vkey(enrolment.vkey))]).checkpoint
     assert (signed.origin, enrolment.origin) == (origin, origin)
     tiles |= {(level, n): hashes for level, n, hashes in edge}
-    assert merkle.root_from_tiles(Tiles(tiles), signed.size) == signed.root
+    assert prover.root_from_tiles(Tiles(tiles), signed.size) == signed.root
     for seq, index, leaf, body in found:
         entry = parse_leaf(leaf)
         assert (entry.chain, entry.seq) == (chain, seq)

@@ -13,7 +13,8 @@ from vitaledger.entry import GATEWAY_CHAIN, Kind
 from vitaledger.events import Heads, Identity, Line, Stop
 from vitaledger.keys import Ed25519Signer, verifier_of
 from vitaledger.marks import Category, Check, Direction, LineState, Provenance, Sureness, Use
-from vitaledger.merkle import inclusion_proof, leaf_hash
+from vitaledger.merkle import leaf_hash
+from vitaledger.prover import inclusion_proof
 from vitaledger.raw import Chunk
 from vitaledger.tiles import MemoryTiles
 

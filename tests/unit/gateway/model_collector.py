@@ -10,14 +10,8 @@ from vitaledger import messages, witness
 from vitaledger.checkpoint import Checkpoint, parse_unverified, sign_checkpoint
 from vitaledger.entry import parse_body, parse_leaf, verify_body
 from vitaledger.errors import VerificationError
-from vitaledger.merkle import (
-    consistency_proof,
-    leaf_hash,
-    root,
-    root_from_tiles,
-    subtree_consistency_proof,
-    verify_subtree_consistency,
-)
+from vitaledger.merkle import leaf_hash, root, verify_subtree_consistency
+from vitaledger.prover import consistency_proof, root_from_tiles, subtree_consistency_proof
 from vitaledger.tiles import MemoryTiles
 
 

@@ -53,7 +53,7 @@ def edge(path):
 def tile_roots(path):
     with Reader.open(path) as reader:
         tiles = [reader.full_tile(0, n) for n in range(SIZE // 256)]
-    return [(0, n, merkle.root(merkle.split_hashes(tile))) for n, tile in enumerate(tiles)]
+    return [(0, n, merkle.tile_root(tile)) for n, tile in enumerate(tiles)]
 
 
 def test_the_edge_has_the_roots_of_the_full_tiles(path):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vitaledger import merkle
+from vitaledger import merkle, prover
 from vitaledger.errors import MisuseError, VerificationError
 from vitaledger.tiles import MemoryTiles
 
@@ -15,7 +15,7 @@ def test_known_hashes():
     assert merkle.leaf_hash(b"").hex() == "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"
     assert merkle.root([]) == merkle.EMPTY_ROOT
     assert merkle.CompactRange().root() == merkle.EMPTY_ROOT
-    assert merkle.root_from_tiles(TILES, 0) == merkle.EMPTY_ROOT
+    assert prover.root_from_tiles(TILES, 0) == merkle.EMPTY_ROOT
 
 
 @pytest.mark.parametrize(
@@ -30,16 +30,16 @@ def test_valid_subtrees(start, end, valid):
 @pytest.mark.parametrize(
     "call",
     [
-        lambda: merkle.inclusion_proof(TILES, 8, 8),
-        lambda: merkle.inclusion_proof(TILES, -1, 8),
-        lambda: merkle.inclusion_proof(TILES, 0, 0),
-        lambda: merkle.inclusion_proof(TILES, 0, 9),
-        lambda: merkle.subtree_inclusion_proof(TILES, 1, 2, 4),
-        lambda: merkle.subtree_inclusion_proof(TILES, 2, 1, 3),
-        lambda: merkle.consistency_proof(TILES, 5, 4),
-        lambda: merkle.consistency_proof(TILES, 5, 9),
-        lambda: merkle.subtree_consistency_proof(TILES, 1, 3, 8),
-        lambda: merkle.range_root(TILES, 2, 6),
+        lambda: prover.inclusion_proof(TILES, 8, 8),
+        lambda: prover.inclusion_proof(TILES, -1, 8),
+        lambda: prover.inclusion_proof(TILES, 0, 0),
+        lambda: prover.inclusion_proof(TILES, 0, 9),
+        lambda: prover.subtree_inclusion_proof(TILES, 1, 2, 4),
+        lambda: prover.subtree_inclusion_proof(TILES, 2, 1, 3),
+        lambda: prover.consistency_proof(TILES, 5, 4),
+        lambda: prover.consistency_proof(TILES, 5, 9),
+        lambda: prover.subtree_consistency_proof(TILES, 1, 3, 8),
+        lambda: prover.range_root(TILES, 2, 6),
         lambda: merkle.CompactRange.from_hashes(3, LEAVES[:1]),
         lambda: merkle.CompactRange.from_hashes(1, [b"short"]),
     ],
@@ -80,7 +80,7 @@ def test_a_copy_grows_apart():
     second.append(LEAVES[5])
     assert (first.size, first.root()) == (5, merkle.root(LEAVES[:5]))
     assert (second.size, second.root()) == (6, merkle.root(LEAVES[:6]))
-    assert merkle.compact_range_from_tiles(TILES, 6).hashes == second.hashes
+    assert prover.compact_range_from_tiles(TILES, 6).hashes == second.hashes
 
 
 def test_an_inner_hash_is_not_a_leaf():
@@ -90,7 +90,7 @@ def test_an_inner_hash_is_not_a_leaf():
 
 def test_errors_say_what_was_expected_and_found():
     with pytest.raises(VerificationError, match=r"expected root [0-9a-f]{8}…, found [0-9a-f]{8}…"):
-        merkle.verify_inclusion(LEAVES[1], 0, 8, merkle.inclusion_proof(TILES, 0, 8), TILES.root())
+        merkle.verify_inclusion(LEAVES[1], 0, 8, prover.inclusion_proof(TILES, 0, 8), TILES.root())
 
 
 def test_a_short_tile_is_told():
@@ -99,7 +99,7 @@ def test_a_short_tile_is_told():
             return b""
 
     with pytest.raises(MisuseError, match="expected 256 bytes, found 0"):
-        merkle.root_from_tiles(Short(), 8)
+        prover.root_from_tiles(Short(), 8)
 
 
 def test_the_roots_of_two_empty_trees_are_both_looked_at():
@@ -112,9 +112,9 @@ def test_a_proof_of_a_smaller_tree_is_not_one_of_a_larger():
     """Its hashes lead to the claimed root; only its length says that the size is another."""
     root = merkle.root(LEAVES[:4])
     with pytest.raises(VerificationError, match="expected more than"):
-        merkle.verify_inclusion(LEAVES[0], 0, 8, merkle.inclusion_proof(TILES, 0, 4), root)
+        merkle.verify_inclusion(LEAVES[0], 0, 8, prover.inclusion_proof(TILES, 0, 4), root)
     with pytest.raises(VerificationError, match="expected more than"):
-        merkle.verify_consistency(3, merkle.root(LEAVES[:3]), 8, root, merkle.consistency_proof(TILES, 3, 4))
+        merkle.verify_consistency(3, merkle.root(LEAVES[:3]), 8, root, prover.consistency_proof(TILES, 3, 4))
 
 
 def test_hashes_cannot_be_cut_elsewhere():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vitaledger import merkle, note, policy, proof
+from vitaledger import merkle, note, policy, proof, prover
 from vitaledger.checkpoint import Checkpoint, sign_checkpoint
 from vitaledger.errors import MalformedError, MisuseError, VerificationError
 from vitaledger.proof import TlogProof
@@ -13,7 +13,7 @@ KEYS = [note.verifier_of(LOG.vkey)]
 LEAVES = [merkle.leaf_hash(b"%d" % i) for i in range(10)]
 TILES = MemoryTiles(LEAVES)
 HEAD = sign_checkpoint(Checkpoint("example.com/log", 10, TILES.root()), LOG)
-PROOF = TlogProof(6, tuple(merkle.inclusion_proof(TILES, 6, 10)), HEAD)
+PROOF = TlogProof(6, tuple(prover.inclusion_proof(TILES, 6, 10)), HEAD)
 DATA = proof.encode(PROOF)
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vitaledger import merkle
+from vitaledger import merkle, prover
 from vitaledger.errors import MalformedError, MisuseError
 from vitaledger.tiles import (
     MemoryTiles,
@@ -165,7 +165,7 @@ def test_a_proof_reads_few_tiles():
     tiles = MemoryTiles(LEAVES)
     for index in (0, 255, 256, 65_535, 65_536, 69_999):
         counting = Counting(tiles)
-        proof = merkle.inclusion_proof(counting, index, 70_000)
+        proof = prover.inclusion_proof(counting, index, 70_000)
         merkle.verify_inclusion(LEAVES[index], index, 70_000, proof, tiles.root())
         assert len(counting.read) <= 5
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vitaledger import merkle, note, witness
+from vitaledger import merkle, note, prover, witness
 from vitaledger.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from vitaledger.errors import MalformedError, MisuseError
 from vitaledger.tiles import MemoryTiles
@@ -16,21 +16,21 @@ FORKED = MemoryTiles(merkle.leaf_hash(b"%d" % (i if i != 3 else 99)) for i in ra
 
 
 def head(size, tiles=TILES, root=None):
-    root = merkle.root_from_tiles(tiles, size) if root is None else root
+    root = prover.root_from_tiles(tiles, size) if root is None else root
     return sign_checkpoint(Checkpoint("example.com/log", size, root), LOG)
 
 
 def state(size, tiles=TILES):
-    return Witnessed(size, merkle.root_from_tiles(tiles, size), head(size, tiles))
+    return Witnessed(size, prover.root_from_tiles(tiles, size), head(size, tiles))
 
 
 def request(old, size, tiles=TILES, proof=None):
-    proof = merkle.consistency_proof(tiles, old, size) if proof is None else proof
+    proof = prover.consistency_proof(tiles, old, size) if proof is None else proof
     return encode_request(old, proof, head(size, tiles))
 
 
 OTHER = note.Ed25519Signer("example.com/log", bytes(32))
-FOREIGN = sign_checkpoint(Checkpoint("example.com/log", 5, merkle.root_from_tiles(TILES, 5)), OTHER)
+FOREIGN = sign_checkpoint(Checkpoint("example.com/log", 5, prover.root_from_tiles(TILES, 5)), OTHER)
 WRONG = head(5).replace(b"\n5\n", b"\n6\n")
 SOME = merkle.leaf_hash(b"?")
 
