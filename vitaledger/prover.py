@@ -61,10 +61,10 @@ class Prover:
         start, end, rows, rest = 0, 0, list[list[bytes]](), list[bytes]()
         for index in indices:
             if not start <= index < end:
-                siblings = self.inclusion(index)
+                if not 0 <= index < self._size:
+                    raise _outside(index, 0, self._size)
                 start, end = _block(index, self._size)
-                rows = self._rows(start, end)
-                rest = siblings[len(rows) :]
+                rows, rest = self._rows(start, end), self._above(start, end, 0, self._size)
             at = index - start
             yield [row[at >> height ^ 1] for height, row in enumerate(rows)] + rest
 
@@ -100,11 +100,15 @@ class Prover:
     def siblings(self, index: int, start: int, end: int) -> list[bytes]:
         """The siblings from leaf `index` of the log up to the root of the subtree [start, end)."""
         if not start <= index < end:
-            raise MisuseError(f"inclusion proof of leaf {index} in [{start}, {end}): expected an index inside")
+            raise _outside(index, start, end)
+        return self._above(index, index + 1, start, end)
+
+    def _above(self, first: int, last: int, start: int, end: int) -> list[bytes]:
+        """The siblings from the node over [first, last) up to the root of the subtree [start, end)."""
         proof = []
-        while end - start > 1:
+        while end - start > last - first:
             middle = start + _floor_power(end - start - 1)
-            if index < middle:
+            if first < middle:
                 proof.append(self.run(middle, end))
                 end = middle
             else:
@@ -198,6 +202,10 @@ def consistency_proof(reader: TileReader, size1: int, size2: int) -> list[bytes]
 def subtree_consistency_proof(reader: TileReader, start: int, end: int, size: int) -> list[bytes]:
     """What shows that the tree of the first `size` leaves holds the subtree [start, end)."""
     return Prover(reader, size).subtree_consistency(start, end)
+
+
+def _outside(index: int, start: int, end: int) -> MisuseError:
+    return MisuseError(f"inclusion proof of leaf {index} in [{start}, {end}): expected an index inside")
 
 
 def _block(index: int, size: int) -> tuple[int, int]:

@@ -6,9 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from click.testing import CliRunner
-
-from collector.cli import cli
 from firmware_sim.scenario import load
 from tests.e2e.compare import TOLERANCE_S
 from tests.e2e.ward import Ward, in_order
@@ -75,6 +72,16 @@ class Lines(Ward):
         lines = path.read_text().splitlines() if path.exists() else []
         return max((float(json.loads(line)["time"]) for line in lines[-5:-1]), default=0.0)
 
+    def chains(self) -> "dict[str, Chain]":
+        """Every device's verified history."""
+        found = {}
+        for device in json_lines(self.collector("devices", "--json")):
+            lines = json_lines(self.collector("history", device["chain"], "--json"))
+            rows = in_order([line for line in lines if "wall_ms" in line])
+            assert all(row["state"] == "proven" for row in rows)
+            found[device["chain"].rpartition("/")[2]] = Chain(device["chain"], tuple(rows))
+        return found
+
     def _moved(self, scenario: str, text: str) -> str:
         return text.replace(f"/tmp/vitaledger-{scenario}/", f"{self.folder}/{scenario}.")
 
@@ -97,23 +104,6 @@ class Chain:
     def gaps(self) -> list[str]:
         """The reasons of its gaps, in order."""
         return [fields["reason"] for fields in self.events("gap")]
-
-
-def history(config: Path) -> dict[str, Chain]:
-    """Every device's verified history, asked for as an engineer does, without a process for each."""
-    found = {}
-    for device in json_lines(_collector(config, "devices", "--json")):
-        lines = json_lines(_collector(config, "history", device["chain"], "--json"))
-        rows = in_order([line for line in lines if "wall_ms" in line])
-        assert all(row["state"] == "proven" for row in rows)
-        found[device["chain"].rpartition("/")[2]] = Chain(device["chain"], tuple(rows))
-    return found
-
-
-def _collector(config: Path, *words: str) -> str:
-    done = CliRunner().invoke(cli, ["--config", str(config), *words], catch_exceptions=False)
-    assert done.exit_code == 0, done.output
-    return str(done.stdout)
 
 
 def truth(path: Path, device: str) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from tests.e2e.compare import compare, truth_of
-from tests.e2e.ward import Ward
+from tests.e2e.ward import SHORT_ENTRIES, Ward
 from vitaledger.cli.stage import json_lines
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
@@ -17,7 +17,7 @@ SECOND = "demo.example/gateway/ward-1/2"
 @pytest.fixture
 def ward(request, tmp_path):
     made = Ward(tmp_path / "ward", request.param)
-    made.devices = {"bed-1": made.devices["bed-1"]}
+    made.devices, made.settings = {"bed-1": made.devices["bed-1"]}, SHORT_ENTRIES
     try:
         made.start()
         yield made

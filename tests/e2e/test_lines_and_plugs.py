@@ -3,7 +3,7 @@
 import pytest
 
 from tests.e2e.fault_bench import Pulse, once_more
-from tests.e2e.lines import Chain, Lines, check, explain, history, truth
+from tests.e2e.lines import Chain, Lines, check, explain, truth
 
 PLAYED_S = 40  # what matters in these files is over by then
 SCENARIOS = [
@@ -37,7 +37,7 @@ class Seen:
     """The ward after all was played."""
 
     def __init__(self, ward: Lines) -> None:
-        self.chains = history(ward.collector_config)
+        self.chains = ward.chains()
         self._ward = ward
         self._began = {scenario: self._begin(scenario, *whole) for scenario, whole in WHOLE.items()}
 

@@ -11,7 +11,7 @@ import pytest
 from collector import config
 from collector.enrolment import enroll, open_ledger
 from tests.e2e.compare import compare, truth_of
-from tests.e2e.ward import Ward
+from tests.e2e.ward import SHORT_ENTRIES, Ward
 from vitaledger import fork
 from vitaledger.checkpoint import open_checkpoint
 from vitaledger.cli.stage import json_lines
@@ -23,6 +23,8 @@ FIRST, SECOND = "demo.example/ledger", "demo.example/ledger/2"
 
 class Bench(Ward):
     """A ward whose collector can be put back, and everything that its ledgers ever showed outside."""
+
+    settings = SHORT_ENTRIES
 
     def __init__(self, folder, broker):
         super().__init__(folder, broker)

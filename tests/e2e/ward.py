@@ -3,19 +3,30 @@
 import signal
 import socket
 import subprocess
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
+from collector.cli import main as collector
+from gateway.cli import main as gateway
 from tests.parts import program
-from vitaledger.cli.stage import Stage, json_lines
+from vitaledger.cli import main as vitaledger
+from vitaledger.cli.stage import Stage, StageError, json_lines
 
+SHORT_ENTRIES = "\n[record]\nentry_seconds = 1\n"
 MOSQUITTO = """\
 listener {port} 127.0.0.1
 allow_anonymous true
 persistence false
 max_queued_messages 0
 """
+
+
+_MAINS = {"vitaledger": vitaledger, "vitaledger-gateway": gateway, "vitaledger-collector": collector}
 
 
 def free_port() -> int:
@@ -28,10 +39,17 @@ def free_port() -> int:
 class Ward(Stage):
     """The stage, with a broker of choice on a port that stays the same when it is started again."""
 
+    settings = ""  # of the gateway, besides those of the demo
+
     def __init__(self, folder: Path, broker: str, seed: int = 7) -> None:
         super().__init__(folder, seed)
         self._broker = broker
         self._broker_port = free_port()
+
+    def prepare(self, port: int) -> None:
+        super().prepare(port)
+        with self.gateway_config.open("a") as config:
+            config.write(self.settings)
 
     def start_broker(self) -> int:
         if self._broker == "mosquitto":
@@ -42,6 +60,21 @@ class Ward(Stage):
             self._spawn("broker", "vitaledger-collector", "broker", "--port", str(self._broker_port))
         self.await_condition("the broker listens", 20, self._listens)
         return self._broker_port
+
+    def run(self, program: str, *words: str, ok: tuple[int, ...] = (0,)) -> str:
+        """Run a command to its end, in this process: starting one for each costs more than most of them do.
+
+        The demo starts real ones, and the test of the README's commands does.
+        """
+        out, err, code = StringIO(), StringIO(), None
+        with patch.object(sys, "argv", [program, *words]), redirect_stdout(out), redirect_stderr(err):
+            try:
+                _MAINS[program]()
+            except SystemExit as end:
+                code = end.code
+        if (code or 0) not in ok:
+            raise StageError(f"{program} {' '.join(words)}: exit {code}\n{out.getvalue()}{err.getvalue()}")
+        return out.getvalue()
 
     def kill(self, name: str) -> None:
         """Kill a process as a power cut would: it gets no chance to do anything more."""

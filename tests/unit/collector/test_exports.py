@@ -1,5 +1,6 @@
 """Exports out of the store: every form tells the same entries, and none a value that did not verify."""
 
+import json
 import shutil
 import sqlite3
 from base64 import b64decode
@@ -182,8 +183,8 @@ def test_findings_are_told(ward, name):
 
 
 def test_an_entry_whose_number_another_one_has_is_one_of_its_own(ward):
-    bundle = Bundle.model_validate_json(export(ward.path, ward.vkey, "fhir", Span(), "bed-2").data)
-    urls = [entry.fullUrl for entry in bundle.entry]
+    bundle = json.loads(export(ward.path, ward.vkey, "fhir", Span(), "bed-2").data)
+    urls = [entry["fullUrl"] for entry in bundle["entry"]]
     assert len(urls) == len(set(urls))
     told = messages_of(export(ward.path, ward.vkey, "hl7", Span(), "bed-2").data)
     assert len({message[0][10] for message in told}) == len(told)

@@ -34,6 +34,8 @@ def test_valid_subtrees(start, end, valid):
         lambda: prover.inclusion_proof(TILES, -1, 8),
         lambda: prover.inclusion_proof(TILES, 0, 0),
         lambda: prover.inclusion_proof(TILES, 0, 9),
+        lambda: list(prover.Prover(TILES, 8).inclusions([7, 8])),
+        lambda: list(prover.Prover(TILES, 8).inclusions([-1])),
         lambda: prover.subtree_inclusion_proof(TILES, 1, 2, 4),
         lambda: prover.subtree_inclusion_proof(TILES, 2, 1, 3),
         lambda: prover.consistency_proof(TILES, 5, 4),
