@@ -44,8 +44,8 @@ def live(
         path.add_row(Text(name, style="bold"), value)
     if pages is not None:
         path.add_row(Text("in your browser", style="bold"), Text(pages, style=f"bold cyan link {pages}"))
-    title = f"vitaledger demo, {seconds:.0f} s: devices → gateway → MQTT → collector → ledger   (Ctrl-C ends it)"
-    return Panel(Group(devices, path), title=title)
+    title = f"vitaledger demo, {seconds:.0f} s: devices → gateway → MQTT → collector → ledger"
+    return Panel(Group(devices, path), title=title, subtitle="Ctrl-C ends it")
 
 
 def summary(result: dict[str, Any], folder: Path, *, kept: bool) -> RenderableType:
