@@ -6,11 +6,13 @@ import platform
 import signal
 import sqlite3
 import sys
+from itertools import chain
 from pathlib import Path
 
 from bench import audit, evidence, growth, history, live, many, merging, outage, proofs, receipt, sealing, soak
 from bench import bytes as sizes
 from bench.figure import RUNS, Effort, Figure, Measure, told
+from bench.yardstick import yardstick
 
 MEASURES: dict[str, Measure] = {
     "sealing": sealing.measure,
@@ -52,7 +54,7 @@ def main() -> None:
         options.error(f"no measure is called {', '.join(unknown)}; there are {', '.join(MEASURES)}")
     effort = Effort(chosen.runs, short=chosen.short)
     print(f"{_machine()}; median and range of {chosen.runs} runs unless said; goals are for a core of a 2 GHz x86")
-    figures = {name: list(told(name, MEASURES[name](effort))) for name in names}
+    figures = {name: list(told(name, chain([yardstick()], MEASURES[name](effort)))) for name in names}
     if chosen.json:
         chosen.json.write_text(json.dumps(_report(effort, figures), indent=1, ensure_ascii=False) + "\n")
 
