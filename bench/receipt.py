@@ -1,19 +1,22 @@
 """Byte to receipt: how long a gateway waits for the proof that an entry is in the provider's ledger.
 
-The ward of `bench.live`, with an anchor every 2 s. For every entry of readings: from the arrival of its last byte (the
-entry closes at that moment or, where the device pauses, up to a second later) to the moment at which the gateway had
-verified a custody receipt that covers it. In between lie the commit, which comes once a second, the next anchor, and at
-the collector two steps: one for the checkpoint, one for the entries that follow its answer.
+The ward of `bench.live`, with an anchor every 2 s. For every entry of readings: from its close, and from the arrival of
+its last byte, to the moment at which the gateway had verified a custody receipt that covers it. An entry closes in a
+turn of the lines, at a whole second of the monotonic clock (`gateway.line`). Behind that lie the commit, the next
+anchor, and at the collector two steps: one for the checkpoint, one for the entries that follow its answer.
 """
 
 import time
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from math import ceil
 from pathlib import Path
 from statistics import quantiles
+from typing import NamedTuple
 
 from bench.figure import Effort, Figure, Goal, of_runs
 from bench.live import LEAST_S, SETTLE_S, WINDOW_S, raw_of, running, size_of
+from gateway.line import TURN_S
 from gateway.reader import Reader
 from vitaledger.entry import Kind, parse_leaf
 
@@ -35,9 +38,10 @@ def measure(effort: Effort) -> Iterator[Figure]:
         f"{len(ward.devices)} devices, commit every second, anchor every {ANCHOR_S:.0f} s, "
         f"{sum(map(len, waits)) // len(waits)} entries a window"
     )
-    yield of_runs("from the last byte to the receipt, p50", [_part(each, 50) for each in waits], "s", None, at)
-    goal = Goal(most=ANCHOR_S + SLACK_S)
-    yield of_runs("from the last byte to the receipt, p99", [_part(each, 99) for each in waits], "s", goal, at)
+    for what, goal in (("close of an entry", Goal(most=ANCHOR_S + SLACK_S)), ("last byte", None)):
+        found = [[wait.from_close if goal else wait.from_last for wait in each] for each in waits]
+        yield of_runs(f"from the {what} to the receipt, p50", [_part(each, 50) for each in found], "s", None, at)
+        yield of_runs(f"from the {what} to the receipt, p99", [_part(each, 99) for each in found], "s", goal, at)
 
 
 def _receipted(state: Path) -> int:
@@ -46,8 +50,15 @@ def _receipted(state: Path) -> int:
         return newest.size if newest else 0
 
 
-def _waits(log: Reader, first: int, end: int) -> list[float]:
-    """Seconds, for each entry of readings; all of them have a receipt."""
+class _Wait(NamedTuple):
+    """Seconds until an entry's receipt."""
+
+    from_close: float
+    from_last: float
+
+
+def _waits(log: Reader, first: int, end: int) -> list[_Wait]:
+    """Of each entry of readings; all of them have a receipt."""
     receipts = iter([(row.size, row.at_ms) for row in log.receipts(above=first)])
     found, size, at_ms = [], 0, 0
     for index, (leaf, body) in enumerate(log.entries(first, end), first):
@@ -56,7 +67,10 @@ def _waits(log: Reader, first: int, end: int) -> list[float]:
         entry = parse_leaf(leaf)
         if entry.kind is Kind.READINGS:
             last_us = max(chunk.at_us for chunk in raw_of(body))
-            found.append((at_ms - entry.clock.wall_ms - last_us / 1000) / 1000)
+            clock = entry.clock
+            last_ms = clock.boot_ms + last_us / 1000
+            came_ms = clock.boot_ms + at_ms - clock.wall_ms
+            found.append(_Wait(came_ms / 1000 - ceil(last_ms / 1000 / TURN_S) * TURN_S, (came_ms - last_ms) / 1000))
     return found
 
 
