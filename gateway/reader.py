@@ -13,7 +13,9 @@ from typing import Self
 
 from gateway import schema
 from gateway.bodies import unpack
-from gateway.schema import Seal, blob, parse_seal
+from gateway.schema import blob
+from gateway.seal import Seal, parse_seal
+from gateway.slots import Slot, read_rows, read_slots
 from vitaledger import merkle, note, prover
 from vitaledger.checkpoint import Checkpoint, parse_unverified
 from vitaledger.errors import MalformedError, MisuseError, VerificationError
@@ -175,11 +177,12 @@ class Rows:
         pages, size = (self._db.execute(f"PRAGMA {of}").fetchone()[0] for of in ("freelist_count", "page_size"))
         return int(pages) * int(size)
 
-    def journal(self) -> list[tuple[int, bytes]]:
-        """(number, row) of the journal, in order; none in a store that an earlier version made and left."""
-        if schema.version(self._db) < schema.JOURNAL_VERSION:
+    def journal(self) -> list[Slot]:
+        """The journal's slots, as they stand; none in a store that an earlier version made and left."""
+        version = schema.version(self._db)
+        if version < schema.JOURNAL_VERSION:
             return []
-        return [(int(n), data) for n, data in self._db.execute("SELECT n, data FROM journal ORDER BY n")]
+        return read_rows(self._db) if version < schema.SLOTS_VERSION else read_slots(self._db)
 
     def last_entry_of(self, chain: str, before: int, reach: int) -> tuple[int, bytes, bytes | None] | None:
         """(index, leaf, body) of the last entry of a chain in [before − reach, before), found by its name's bytes."""

@@ -6,56 +6,30 @@ page that a commit touches is written again:
     entries   idx, leaf, body           every entry in order; body as `gateway.bodies` packs it, null once it was pruned
     tiles     level, n, hashes          full tiles only, 256 hashes of 32 bytes; partial ones come from the entries
     edge      level, n, root            the root of each full tile whose tile above is not full: its hash in that one
-    head      id = 1, checkpoint, seal  the newest signed checkpoint, and the seal on what the log does not cover
+    head      id = 1, checkpoint, seal  the newest signed checkpoint, and the seal (`gateway.seal`) on all but the log
     receipts  size, at_ms, statement, proof    verified custody receipts; at_ms is when it came, by the gateway's clock
-    journal   n, data                   what was read and is not sealed yet: `gateway.journal`
+    journal   slot, n, length, data     what was read and is not sealed yet: `gateway.journal`, in `gateway.slots`
     meta      key, value                origin and vkey
 
 There is no table of micro-chains: their heads are in the log itself, in its heads entries.
 
-The *seal* is a note signed by the gateway's key. It covers what is in the store but not in the log, so that `verify`
-finds a receipt that was taken away, a body that was cleared without having been pruned, and a journal that was changed:
-
-    vitaledger seal v2
-    <origin>
-    receipts <how many> <digest, hex>
-    pruned <bodies of entries below this index were pruned>
-    journal <first row> <end> <digest, hex>
-
-where the receipts' digest = SHA-256(digest before ‖ i64 size ‖ i64 at_ms ‖ SHA-256(statement) ‖ SHA-256(proof)), over
-every receipt in order from 32 zero bytes; the journal's = SHA-256 of its rows' SHA-256, one after another. Version 1,
-of stores made before, has no journal line: there is no journal.
-
->>> seal = Seal("h.example/gateway/g1", 0, bytes(32), 0)
->>> parse_seal(seal.text) == seal
-True
->>> parse_seal(seal.text.replace("v2", "v1")[: seal.text.index("journal")]) == seal
-True
 """
 
-import re
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from hashlib import sha256
+from collections.abc import Callable
 from pathlib import Path
 
 from sqlite_utils import Database
 
+from gateway.slots import ROWS_AS_SLOTS
 from vitaledger import merkle
-from vitaledger.errors import MalformedError, MisuseError, VerificationError
+from vitaledger.errors import MisuseError, VerificationError
 from vitaledger.merkle import TILE_WIDTH
-from vitaledger.text import parse_decimal
 
 DATABASE = "log.db"
 PAGE_SIZE = 512  # of a store that is made now; one that was made before keeps its own
-VERSION = 4
+VERSION = 5
 TABLES = frozenset({"entries", "tiles", "head", "receipts", "meta", "journal", "edge"})
-_SEAL = re.compile(
-    r"vitaledger seal v(?:1(?!(?:.*\n)*journal )|2(?=(?:.*\n)*journal ))\n([^\n]+)\n"
-    r"receipts ([0-9]+) ([0-9a-f]{64})\npruned ([0-9]+)\n(?:journal ([0-9]+) ([0-9]+) ([0-9a-f]{64})\n)?",
-    re.ASCII,
-)
 
 _FIRST = """
 CREATE TABLE entries (idx INTEGER PRIMARY KEY, leaf BLOB NOT NULL, body BLOB);
@@ -69,13 +43,16 @@ CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
 
 _JOURNAL = "CREATE TABLE journal (n INTEGER PRIMARY KEY, data BLOB NOT NULL)"
+_SLOTS = (
+    "CREATE TABLE journal (slot INTEGER PRIMARY KEY, n INTEGER NOT NULL, length INTEGER NOT NULL, data BLOB NOT NULL)"
+)
 _EDGE = (
     "CREATE TABLE edge (level INTEGER NOT NULL, n INTEGER NOT NULL, root BLOB NOT NULL, PRIMARY KEY (level, n)) "
     "WITHOUT ROWID"
 )
 JOURNAL_VERSION = 2  # the first with a journal
 EDGE_VERSION = 4  # the first with an edge
-NO_JOURNAL = sha256(b"").digest()
+SLOTS_VERSION = 5  # the first whose journal stands in slots
 
 
 def _create(database: Database) -> None:
@@ -104,82 +81,15 @@ def _add_edge(database: Database) -> None:
             database.execute("INSERT INTO edge (level, n, root) VALUES (?, ?, ?)", (level, n, root))
 
 
+def _add_slots(database: Database) -> None:
+    database.execute("ALTER TABLE journal RENAME TO rows")
+    database.execute(_SLOTS)
+    database.execute(f"INSERT INTO journal (slot, n, length, data) {ROWS_AS_SLOTS} FROM rows")
+    database.execute("DROP TABLE rows")
+
+
 # Step n brings a store of version n to version n + 1.
-_STEPS: tuple[Callable[[Database], None], ...] = (_create, _add_journal, _pack_bodies, _add_edge)
-
-
-@dataclass(frozen=True, slots=True)
-class Seal:
-    """What the gateway signs besides its log: its receipts, in order, how far bodies were pruned, and the journal."""
-
-    origin: str
-    receipts: int
-    digest: bytes
-    pruned: int
-    journal_first: int = 0
-    journal_end: int = 0
-    journal_digest: bytes = NO_JOURNAL
-
-    @property
-    def text(self) -> str:
-        """The text of the note."""
-        return (
-            f"vitaledger seal v2\n{self.origin}\nreceipts {self.receipts} {self.digest.hex()}\npruned {self.pruned}\n"
-            f"journal {self.journal_first} {self.journal_end} {self.journal_digest.hex()}\n"
-        )
-
-
-def parse_seal(text: str) -> Seal:
-    """A seal from a note's text; MalformedError where it is none."""
-    match = _SEAL.fullmatch(text)
-    if match is None:
-        raise MalformedError("seal: expected the lines 'vitaledger seal v2', origin, receipts, pruned and journal")
-    origin, count, digest, pruned, first, end, journal = match.groups()
-    return Seal(
-        origin,
-        parse_decimal(count, "seal receipts"),
-        bytes.fromhex(digest),
-        parse_decimal(pruned, "seal pruned"),
-        parse_decimal(first or "0", "seal journal"),
-        parse_decimal(end or "0", "seal journal"),
-        bytes.fromhex(journal) if journal else NO_JOURNAL,
-    )
-
-
-def digest_journal(hashes: Iterable[bytes]) -> bytes:
-    """The digest over the journal's rows, from the SHA-256 of each."""
-    return sha256(b"".join(hashes)).digest()
-
-
-def chain_receipt(digest: bytes, size: int, at_ms: int, statement: bytes, proof: bytes) -> bytes:
-    """The digest over one receipt more."""
-    row = (
-        size.to_bytes(8, signed=True)
-        + at_ms.to_bytes(8, signed=True)
-        + sha256(statement).digest()
-        + sha256(proof).digest()
-    )
-    return sha256(digest + row).digest()
-
-
-def check_journal(seal: Seal, rows: Sequence[tuple[int, bytes]]) -> None:
-    """Hold the journal's rows against the seal.
-
-    Raises:
-        VerificationError: a row is missing, is one too many or was changed.
-    """
-    numbers = [n for n, _ in rows]
-    if numbers != list(range(seal.journal_first, seal.journal_end)):
-        raise VerificationError(
-            f"journal: rows {numbers[:8]}, the seal says {seal.journal_first} to {seal.journal_end - 1}"
-        )
-    if not all(isinstance(data, bytes) for _, data in rows):
-        raise VerificationError("journal: not stored as bytes")
-    found = digest_journal(sha256(data).digest() for _, data in rows)
-    if found != seal.journal_digest:
-        raise VerificationError(
-            f"journal: digest expected {seal.journal_digest.hex()[:16]}…, found {found.hex()[:16]}…"
-        )
+_STEPS: tuple[Callable[[Database], None], ...] = (_create, _add_journal, _pack_bodies, _add_edge, _add_slots)
 
 
 def connect(directory: Path) -> sqlite3.Connection:

@@ -20,11 +20,9 @@ import fcntl
 import logging
 import os
 import sqlite3
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from pathlib import Path
 from threading import RLock
 from types import MappingProxyType
@@ -35,8 +33,9 @@ from gateway.draft import Draft
 from gateway.journal import Step
 from gateway.reader import Rows
 from gateway.receipts import VerifiedReceipt
-from gateway.schema import Seal
+from gateway.seal import VERSION, Seal, chain_receipt, parse_seal
 from gateway.sealing import DraftError, SaltPool, SealedEntry, Sealer
+from gateway.slots import Slots, verify_slots
 from vitaledger import note, proof
 from vitaledger.checkpoint import Checkpoint, parse_unverified, sign_checkpoint
 from vitaledger.entry import Clock, parse_leaf
@@ -106,7 +105,7 @@ class Store:
         self._seal = self._read_seal()
         self._custody, self._ledger = self._read_newest_receipt()
         self._due: tuple[VerifiedReceipt, int] | None = None  # a receipt for the next commit
-        self._journal = deque(sha256(data).digest() for _, data in self._rows.journal())
+        self._slots = self._read_slots()
 
     @classmethod
     def open(cls, path: Path, signer: Ed25519Signer, *, random: Callable[[int], bytes]) -> Self:
@@ -196,9 +195,7 @@ class Store:
             VerificationError: they are not what this gateway signed.
         """
         with self._guard:
-            rows = self._rows.journal()
-        schema.check_journal(self._seal, rows)
-        return [data for _, data in rows]
+            return verify_slots(self._seal, self._rows.journal())
 
     def commit(self, drafts: Sequence[Draft], journal: Step | None = None) -> Committed:
         """Seal the drafts, in order, as the next entries, and do the journal's step; durable when this returns.
@@ -220,12 +217,12 @@ class Store:
                 return Committed(first, first, self._checkpoint)
             sealer = Sealer(self.origin, self._heads, self._contexts, self._ledger, self._random)
             sealed = [sealer.seal(draft) for draft in drafts]
-            builder, signed, hashes = self._builder.copy(), self._checkpoint, self._journal
+            builder, signed, slots = self._builder.copy(), self._checkpoint, self._slots
             with self._transaction():
                 if sealed:
                     signed = self._append(builder, first, sealed)
                 if journal is not None:
-                    hashes, seal = self._step_journal(journal)
+                    slots, seal = self._step_journal(journal)
                 if due is not None:
                     seal = self._insert_receipt(seal, *due)
                 if seal is not self._seal:
@@ -233,7 +230,7 @@ class Store:
             if due is not None:
                 self._due, self._custody, self._ledger = None, due[0].size, due[0].ledger
             self._builder, self._checkpoint = builder, signed
-            self._journal, self._seal = hashes, seal
+            self._slots, self._seal = slots, seal
             self._heads.update(sealer.heads)
             self._contexts.update(sealer.contexts)
             for n, draft in enumerate(drafts):
@@ -272,25 +269,21 @@ class Store:
             self._db.execute("DELETE FROM edge")
             self._insert_edge(expected)
 
-    def _step_journal(self, step: Step) -> tuple[deque[bytes], Seal]:
-        """Do the journal's step; answers its rows' hashes and the seal over them."""
-        seal, hashes = self._seal, self._journal.copy()
+    def _step_journal(self, step: Step) -> tuple[Slots, Seal]:
+        """Do the journal's step; answers its slots and the seal over them."""
+        seal, slots = self._seal, self._slots
         if self._checkpoint is None:
             raise MisuseError("a journal before the first entry")
+        if slots is None:
+            self._db.execute("DELETE FROM journal")
+            slots = Slots({})
         if step.row is not None:
-            self._db.execute("INSERT INTO journal (n, data) VALUES (?, ?)", (step.end - 1, step.row))
-            (found,) = self._db.execute("SELECT data FROM journal WHERE n = ?", (step.end - 1,)).fetchone()
-            if found != step.row:
-                raise VerificationError("a row of the journal was read back changed; nothing was stored")
-            hashes.append(sha256(found).digest())
-        if step.first > seal.journal_first:
-            self._db.execute("DELETE FROM journal WHERE n < ? OR n >= ?", (step.first, step.end))
-        while len(hashes) > step.end - step.first:
-            hashes.popleft()
-        if step.end != seal.journal_end + (step.row is not None) or len(hashes) != step.end - step.first:
+            slots = slots.put(self._db, step.first, step.end - 1, step.row)
+        if step.end != seal.journal_end + (step.row is not None) or not slots.holds(step.first, step.end):
             raise MisuseError(f"the journal goes to {seal.journal_end}, cannot do {step.first} to {step.end}")
-        digest = schema.digest_journal(hashes)
-        return hashes, replace(seal, journal_first=step.first, journal_end=step.end, journal_digest=digest)
+        return slots, replace(
+            seal, journal_first=step.first, journal_end=step.end, journal_digest=slots.digest(), version=VERSION
+        )
 
     def add_receipt(self, receipt: VerifiedReceipt, at_ms: int) -> bool:
         """Store a verified receipt that came at `at_ms` (wall clock); False where an equal or greater one is there."""
@@ -316,7 +309,7 @@ class Store:
     def _insert_receipt(self, seal: Seal, receipt: VerifiedReceipt, at_ms: int) -> Seal:
         row = (receipt.size, at_ms, receipt.statement, receipt.proof)
         self._db.execute("INSERT INTO receipts (size, at_ms, statement, proof) VALUES (?, ?, ?, ?)", row)
-        return replace(seal, receipts=seal.receipts + 1, digest=schema.chain_receipt(seal.digest, *row))
+        return replace(seal, receipts=seal.receipts + 1, digest=chain_receipt(seal.digest, *row))
 
     def prune(self, before_index: int, older_than_ms: int) -> int:
         """Clear bodies from the front: below `before_index` and custody, sealed before `older_than_ms` (wall clock).
@@ -389,10 +382,19 @@ class Store:
         if found is None:
             return Seal(self.origin, 0, bytes(32), 0)
         note.verify_note(found, [verifier_of(self._signer.vkey)])
-        seal = schema.parse_seal(found.text)
+        seal = parse_seal(found.text)
         if seal.origin != self.origin:
             raise VerificationError(f"the store's seal is of {seal.origin}, expected {self.origin}")
         return seal
+
+    def _read_slots(self) -> Slots | None:
+        """What the journal's table holds; None where that is not what was sealed, and it begins anew."""
+        try:
+            found = self._rows.journal()
+            verify_slots(self._seal, found)
+        except VerificationError:
+            return None
+        return Slots.of(found)
 
     def _read_newest_receipt(self) -> tuple[int, LedgerHead | None]:
         newest = self._rows.newest_receipt()

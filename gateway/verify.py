@@ -23,7 +23,8 @@ from gateway.blame import Suspicion, suspects
 from gateway.bodies import unpack
 from gateway.reader import Reader, ReceiptRow
 from gateway.receipts import open_receipt
-from gateway.schema import Seal
+from gateway.seal import Seal, chain_receipt, parse_seal
+from gateway.slots import verify_slots
 from vitaledger import chain, events, note
 from vitaledger.authentic import AuthenticTiles
 from vitaledger.checkpoint import Checkpoint, open_checkpoint
@@ -185,7 +186,7 @@ class _Check:
         if sealed is None:
             raise self._bad("the seal is missing")
         note.verify_note(sealed, [self._own_key])
-        seal = schema.parse_seal(sealed.text)
+        seal = parse_seal(sealed.text)
         if seal.origin != self.report.origin:
             raise self._bad("origin of the seal", self.report.origin, seal.origin)
         newest = self._reader.newest_receipt()
@@ -303,7 +304,7 @@ class _Check:
         where = f"receipt for {row.size} entries"
         if not isinstance(row.at_ms, int) or not isinstance(row.statement, bytes) or not isinstance(row.proof, bytes):
             raise self._bad(f"{where}: not stored as it should be")
-        self._digest = schema.chain_receipt(self._digest, row.size, row.at_ms, row.statement, row.proof)
+        self._digest = chain_receipt(self._digest, row.size, row.at_ms, row.statement, row.proof)
         try:
             receipt = open_receipt(row.statement, row.proof, self.report.origin, self._ledger_keys)
         except VitaledgerError as error:
@@ -336,9 +337,7 @@ class _Check:
             )
 
     def _check_journal(self, seal: Seal) -> None:
-        rows = self._reader.journal()
-        schema.check_journal(seal, rows)
-        found = journal.read([data for _, data in rows])
+        found = journal.read(verify_slots(seal, self._reader.journal()))
         self.report.journal = sum(each.open_bytes for each in found)
 
     # -- who is to blame ---------------------------------------------------------------------------------------------

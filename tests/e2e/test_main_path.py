@@ -6,6 +6,7 @@ import pytest
 
 from gateway.journal import read
 from gateway.reader import Reader
+from gateway.slots import verify_slots
 from tests.e2e.compare import TOLERANCE_S, Outcome, compare, truth_of
 from tests.e2e.fault_bench import STALL_S, Pulse, once_more
 from tests.e2e.ward import Ward
@@ -44,7 +45,7 @@ def settle(ward: Ward, seconds: float) -> None:
 def unsealed(ward: Ward) -> int:
     """How many bytes the gateway's journal has that no entry has: read, committed and not sealed yet."""
     with Reader.open(ward.folder / "gateway" / "state") as reader, reader.snapshot():
-        return sum(line.open_bytes for line in read([row for _, row in reader.journal()]))
+        return sum(line.open_bytes for line in read(verify_slots(reader.seal(), reader.journal())))
 
 
 def outcome(ward: Ward) -> dict[str, Outcome]:

@@ -138,9 +138,9 @@ driver = "masimo"
 @pytest.mark.parametrize(
     "inject",
     [
-        "fdatasync,fsync:error=EIO:when=13",
-        "pwrite64:error=ENOSPC:when=60",
-        "pwrite64,fdatasync,fsync,ftruncate:error=EROFS:when=70+",  # the file system turned read-only
+        "fdatasync,fsync:error=EIO:when=16",
+        "pwrite64:error=ENOSPC:when=80",
+        "pwrite64,fdatasync,fsync,ftruncate:error=EROFS:when=90+",  # the file system turned read-only
     ],
 )
 def test_a_running_gateway_fails_loudly_and_starts_again(tmp_path, inject):

@@ -1,18 +1,26 @@
 """Logs, drafts and receipts for the gateway's tests."""
 
+import sqlite3
+from dataclasses import replace
+from hashlib import sha256
 from itertools import count
 from random import Random
 
+from gateway import schema
 from gateway.draft import Draft, Instant
+from gateway.journal import Journal, Row, encode, pack
+from gateway.reader import Reader
 from gateway.receipts import VerifiedReceipt, verify_receipt
+from gateway.slots import verify_slots
 from gateway.store import Store
-from vitaledger import proof, statement
+from gateway.tape import Mark, Position, What
+from vitaledger import note, proof, statement
 from vitaledger.checkpoint import Checkpoint, sign_checkpoint
 from vitaledger.content import Context, Series, Values
 from vitaledger.entry import GATEWAY_CHAIN, Kind
 from vitaledger.events import Heads, Identity, Line, Stop
 from vitaledger.keys import Ed25519Signer, verifier_of
-from vitaledger.marks import Category, Check, Direction, LineState, Provenance, Sureness, Use
+from vitaledger.marks import Category, Check, Direction, GapReason, LineState, Provenance, Sureness, Use
 from vitaledger.merkle import leaf_hash
 from vitaledger.prover import inclusion_proof
 from vitaledger.raw import Chunk
@@ -112,3 +120,31 @@ class ModelLedger:
 
     def receipt(self, size, root) -> VerifiedReceipt:
         return verify_receipt(*self.custody(size, root), ORIGIN, verifier_of(self.signer.vkey), lambda _: root)
+
+
+def journal_row(n, length=20):
+    """A row of the journal, of some line that is open."""
+    tape = Journal(0, bytes(16), clean=True).tape("bed-1", "nonin")
+    mark = Mark(Position(0, 0, 1), "nonin:port:bed-1", None, "", GapReason.UNPLUGGED, "")
+    tape.follow(lambda: mark)
+    tape.add(What.RECEIVED, instant(n * 1000), Random(n).randbytes(length))
+    return encode(Row(bytes(16), 1, (pack(tape, *tape.take()),)))
+
+
+def make_older(path, version):
+    """Turn a store into what a program of an earlier version would have left: its tables, its seal."""
+    with Reader.open(path) as reader:
+        seal = reader.seal()
+        rows = list(enumerate(verify_slots(seal, reader.journal()), seal.journal_first))
+    db = sqlite3.connect(path / schema.DATABASE, isolation_level=None)
+    if version < schema.EDGE_VERSION:
+        db.execute("DROP TABLE edge")
+    db.execute("DROP TABLE journal")
+    if version >= schema.JOURNAL_VERSION:
+        db.execute("CREATE TABLE journal (n INTEGER PRIMARY KEY, data BLOB NOT NULL)")
+        db.executemany("INSERT INTO journal VALUES (?, ?)", rows)
+    digest = sha256(b"".join(sha256(data).digest() for _, data in rows)).digest()
+    seal = replace(seal, journal_digest=digest, version=2 if version >= schema.JOURNAL_VERSION else 1)
+    db.execute("UPDATE head SET seal = ?", (note.encode(note.sign_note(seal.text, SIGNER)),))
+    db.execute(f"PRAGMA user_version = {version}")
+    db.close()

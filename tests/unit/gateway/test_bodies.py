@@ -12,7 +12,7 @@ from gateway.reader import Reader
 from gateway.sealing import DraftError
 from gateway.store import StoreError
 from gateway.verify import verify_store
-from tests.unit.gateway.makers import KEY, LEDGER_KEY, ModelLedger, heads, open_store, readings
+from tests.unit.gateway.makers import KEY, LEDGER_KEY, ModelLedger, heads, make_older, open_store, readings
 from vitaledger.entry import GATEWAY_CHAIN
 
 LONG = b"\x81" + b"values that are much like those before " * 40
@@ -57,10 +57,7 @@ def test_a_packed_body_is_read_as_it_was_sealed_and_a_change_of_it_is_named(tmp_
 def test_a_store_of_the_version_before_goes_on(tmp_path):
     with open_store(tmp_path) as store:
         store.commit([readings("nonin:port:bed-1", 0), heads(3000)])
-    db = sqlite3.connect(tmp_path / schema.DATABASE, isolation_level=None)
-    db.execute("DROP TABLE edge")
-    db.execute("PRAGMA user_version = 2")
-    db.close()
+    make_older(tmp_path, 2)
     with open_store(tmp_path, seed=2) as store:
         store.commit([readings("nonin:port:bed-1", 4000, size=400)])
     with Reader.open(tmp_path) as reader:

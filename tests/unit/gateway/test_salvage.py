@@ -19,10 +19,11 @@ from gateway.placement import Subject
 from gateway.reader import Reader
 from gateway.recorder import Limits, Recorder
 from gateway.salvage import Wired, salvage
+from gateway.slots import verify_slots
 from gateway.source import Source
 from gateway.tape import MAX_PENDING, Position, Tape, What
 from gateway.verify import verify_store
-from tests.unit.gateway.makers import KEY, LEDGER_KEY, drafts, heads, open_store
+from tests.unit.gateway.makers import KEY, LEDGER_KEY, drafts, heads, make_older, open_store
 from tests.unit.gateway.recorder_kit import BOOT
 from tests.unit.gateway.test_agent import LINE, Running, configuration, entries, pty, wait_for  # noqa: F401
 from vitaledger import content
@@ -178,11 +179,7 @@ def test_a_row_that_was_changed_is_read_or_refused(seed):
 def test_a_store_of_the_version_before_gets_a_journal(tmp_path):
     with open_store(tmp_path) as store:
         store.commit([*drafts(20), heads(3000)])
-    db = sqlite3.connect(tmp_path / schema.DATABASE, isolation_level=None)
-    db.execute("DROP TABLE journal")
-    db.execute("DROP TABLE edge")
-    db.execute("PRAGMA user_version = 1")
-    db.close()
+    make_older(tmp_path, 1)
     with Reader.open(tmp_path) as reader:
         assert verify_store(reader, KEY, LEDGER_KEY).ok
     with open_store(tmp_path) as store:
@@ -219,8 +216,8 @@ def os_write(master):
 
 
 def _journal(found):
-    with Reader.open(found.state) as reader:
-        return sum(each.open_bytes for each in journals.read([row for _, row in reader.journal()]))
+    with Reader.open(found.state) as reader, reader.snapshot():
+        return sum(each.open_bytes for each in journals.read(verify_slots(reader.seal(), reader.journal())))
 
 
 def test_the_next_start_seals_what_the_journal_held(configuration, tmp_path):  # noqa: F811

@@ -9,7 +9,7 @@ import pytest
 from gateway import schema
 from gateway.reader import Reader
 from gateway.verify import verify_store
-from tests.unit.gateway.makers import KEY, LEDGER_KEY, drafts, heads, open_store
+from tests.unit.gateway.makers import KEY, LEDGER_KEY, drafts, heads, make_older, open_store
 from vitaledger import merkle
 from vitaledger.checkpoint import Checkpoint, sign_checkpoint
 from vitaledger.errors import VerificationError
@@ -93,7 +93,7 @@ def test_a_reader_makes_what_the_edge_lacks_of_tiles(path, lacking):
 
 def test_a_store_of_the_version_before_gets_its_edge(path):
     good = edge(path)
-    change(path, "DROP TABLE edge", "PRAGMA user_version = 3")
+    make_older(path, 3)
     assert report(path).ok
     with Reader.open(path) as reader:
         assert (reader.edge(), reader.root_at(SIZE)) == ([], reader.head().root)
@@ -104,7 +104,8 @@ def test_a_store_of_the_version_before_gets_its_edge(path):
 
 
 def test_a_store_of_the_version_before_whose_tiles_are_wrong_is_refused(path):
-    change(path, "DROP TABLE edge", "PRAGMA user_version = 3", "UPDATE tiles SET hashes = zeroblob(8192) WHERE n = 1")
+    make_older(path, 3)
+    change(path, "UPDATE tiles SET hashes = zeroblob(8192) WHERE n = 1")
     with pytest.raises(VerificationError, match="root of 641 entries"):
         open_store(path)
 

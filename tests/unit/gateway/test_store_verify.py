@@ -8,12 +8,20 @@ from random import Random
 import pytest
 
 from gateway import schema
-from gateway.journal import Journal, Row, Step, encode, pack
+from gateway.journal import Step
 from gateway.reader import Reader
-from gateway.tape import Mark, Position, What
 from gateway.verify import verify_store
-from tests.unit.gateway.makers import KEY, LEDGER_KEY, ModelLedger, drafts, heads, instant, open_store, readings, stop
-from vitaledger.marks import GapReason
+from tests.unit.gateway.makers import (
+    KEY,
+    LEDGER_KEY,
+    ModelLedger,
+    drafts,
+    heads,
+    journal_row,
+    open_store,
+    readings,
+    stop,
+)
 
 COLUMNS = {
     "entries": ("idx", ["leaf", "body"]),
@@ -21,17 +29,8 @@ COLUMNS = {
     "edge": ("rowid", ["root"]),
     "head": ("id", ["checkpoint", "seal"]),
     "receipts": ("size", ["statement", "proof"]),
-    "journal": ("n", ["data"]),
+    "journal": ("slot", ["n", "length", "data"]),
 }
-
-
-def journal_row(n):
-    tape = Journal(0, bytes(16), clean=True).tape("bed-1", "nonin")
-    mark = Mark(Position(0, 0, 1), "nonin:port:bed-1", None, "", GapReason.UNPLUGGED, "")
-    tape.follow(lambda: mark)
-    for _ in range(n + 1):
-        tape.add(What.RECEIVED, instant(n * 1000), b"bytes of the line")
-    return encode(Row(bytes(16), 1, (pack(tape, *tape.take()),)))
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +47,7 @@ def clean(tmp_path_factory):
         store.prune(100, 2**62)
         for n in range(3):
             store.commit([], Step(0, n + 1, journal_row(n)))
-        store.commit([heads(10**6), stop(10**6)], Step(1, 4, journal_row(3)))
+        store.commit([heads(10**6), stop(10**6)], Step(2, 4, journal_row(3)))  # slot 1 is free
     return path
 
 
@@ -116,7 +115,7 @@ def test_any_change_of_any_row_is_found(clean, tmp_path, seed):
                 "tiles": "level, n, hashes",
                 "edge": "level, n, root",
                 "receipts": "size, at_ms, statement, proof",
-                "journal": "n, data",
+                "journal": "slot, n, length, data",
             }
             if table == "head":
                 done.append("same")
@@ -130,6 +129,8 @@ def test_any_change_of_any_row_is_found(clean, tmp_path, seed):
                 done.append("same")
             db.execute(f"UPDATE {table} SET {column} = ? WHERE {where}", (second, *row))
             db.execute(f"UPDATE {table} SET {column} = ? WHERE {where}", (data, *other))
+        elif isinstance(data, int):
+            db.execute(f"UPDATE {table} SET {column} = {column} + ? WHERE {where}", (random.choice([-1, 1, 300]), *row))
         elif data is None:
             db.execute(f"UPDATE {table} SET {column} = x'80' WHERE {where}", row)
         elif kind == "text" and data.isascii():
@@ -163,8 +164,14 @@ def test_any_change_of_any_row_is_found(clean, tmp_path, seed):
         "DELETE FROM journal",
         "DELETE FROM journal WHERE n = 1",
         "DELETE FROM journal WHERE n = 3",
+        "UPDATE journal SET data = zeroblob(455) WHERE n = 1",
         "UPDATE journal SET n = n + 1 WHERE n = 3",
-        "INSERT INTO journal VALUES (4, x'00')",
+        "UPDATE journal SET length = length - 1 WHERE n = 3",
+        "UPDATE journal SET n = n - 1 WHERE n = 1",
+        "UPDATE journal SET slot = slot + 9 WHERE n = 2",
+        "INSERT INTO journal VALUES (9, 4, 1, x'00')",
+        "INSERT INTO journal VALUES (9, 0, 1, x'00')",
+        "INSERT INTO journal VALUES (9, -1, 2, x'00')",
         "DELETE FROM entries WHERE idx >= 640",
         "DELETE FROM head",
         "UPDATE entries SET body = NULL WHERE idx < 101",
