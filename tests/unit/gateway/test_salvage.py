@@ -8,8 +8,8 @@ from random import Random
 
 import pytest
 
+from gateway import config, schema
 from gateway import journal as journals
-from gateway import schema
 from gateway.chains import Chains
 from gateway.draft import Instant
 from gateway.drivers.contec import ContecDriver
@@ -199,46 +199,60 @@ def test_what_stood_still_is_still_marked():
     assert not any(isinstance(draft.event, Notice) for draft in found.drafts)
 
 
+@pytest.fixture
+def slow(configuration, tmp_path):  # noqa: F811
+    """A gateway whose entries stay open over several commits: there is something in the journal most of the time."""
+    path = tmp_path / "gateway.toml"
+    path.write_text(path.read_text().replace("entry_seconds = 0.5", "entry_seconds = 3"))
+    return config.load(path)
+
+
 def kill(found, device):
     """A gateway that is stopped between two commits, with what it had journaled: the state is copied while it runs."""
+    copy = found.state.with_name("copy")
+
+    def copied():
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(found.state, copy)
+        return _journal(copy)
+
     with pty(device) as master:
         running = Running(found)
         wait_for(lambda: os_write(master) and [e for e in entries(found) if e.values], 15)
-        wait_for(lambda: os_write(master) and _journal(found), 15)
-        shutil.copytree(found.state, found.state.with_name("copy"))
+        wait_for(lambda: os_write(master) and copied(), 15)
         assert running.end() == 0
     shutil.rmtree(found.state)
-    shutil.move(found.state.with_name("copy"), found.state)
+    shutil.move(copy, found.state)
 
 
 def os_write(master):
     return os.write(master, LINE)
 
 
-def _journal(found):
-    with Reader.open(found.state) as reader, reader.snapshot():
+def _journal(state):
+    with Reader.open(state) as reader, reader.snapshot():
         return sum(each.open_bytes for each in journals.read(verify_slots(reader.seal(), reader.journal())))
 
 
-def test_the_next_start_seals_what_the_journal_held(configuration, tmp_path):  # noqa: F811
-    kill(configuration, tmp_path / "device")
-    before = len(entries(configuration))
-    assert Running(configuration).end() == 0
-    after = entries(configuration)[before:]
+def test_the_next_start_seals_what_the_journal_held(slow, tmp_path):
+    kill(slow, tmp_path / "device")
+    before = len(entries(slow))
+    assert Running(slow).end() == 0
+    after = entries(slow)[before:]
     boot = after[0].event
     assert isinstance(boot, Boot)
     assert "recovered" in boot.detail
     assert any(entry.values for entry in after)
-    assert _journal(configuration) == 0
+    assert _journal(slow.state) == 0
 
 
-def test_a_damaged_journal_is_told_and_does_not_keep_a_gateway_down(configuration, tmp_path):  # noqa: F811
-    kill(configuration, tmp_path / "device")
-    db = sqlite3.connect(configuration.state / schema.DATABASE, isolation_level=None)
+def test_a_damaged_journal_is_told_and_does_not_keep_a_gateway_down(slow, tmp_path):
+    kill(slow, tmp_path / "device")
+    db = sqlite3.connect(slow.state / schema.DATABASE, isolation_level=None)
     db.execute("UPDATE journal SET data = x'0011'")
     db.close()
-    before = len(entries(configuration))
-    assert Running(configuration).end() == 0
-    boot = entries(configuration)[before].event
+    before = len(entries(slow))
+    assert Running(slow).end() == 0
+    boot = entries(slow)[before].event
     assert "the journal is lost" in boot.detail
-    assert _journal(configuration) == 0
+    assert _journal(slow.state) == 0

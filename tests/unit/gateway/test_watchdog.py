@@ -175,7 +175,7 @@ def test_an_uplink_whose_thread_was_killed_goes_on(configuration, monkeypatch): 
 
 
 def test_a_port_that_is_stuck_is_given_up_and_what_it_says_later_is_not_heard(configuration, tmp_path, monkeypatch):  # noqa: F811
-    monkeypatch.setattr(watchdog, "LINE_S", 1.5)
+    monkeypatch.setattr(watchdog, "LINE_S", 4)  # a line has its turn once a second
     stuck, release, read = threading.Event(), threading.Event(), Port.read
 
     def read_or_hang(self, timeout_s):
@@ -192,7 +192,7 @@ def test_a_port_that_is_stuck_is_given_up_and_what_it_says_later_is_not_heard(co
         running = Running(configuration)
         wait_for(lambda: os.write(master, LINE) and stuck.is_set())
         hanging = thread_of("line bed-1")
-        wait_for(lambda: os.write(master, LINE) and readings(configuration))
+        wait_for(lambda: os.write(master, LINE) and readings(configuration), 30)
         release.set()
         wait_for(lambda: not hanging.is_alive())
         assert running.end() == 0
@@ -276,7 +276,7 @@ def test_an_uplink_that_hangs_ends_the_process_and_says_so_first(configuration, 
 
 
 def test_a_port_that_stays_stuck_ends_the_process_and_says_so_first(configuration, tmp_path, monkeypatch):  # noqa: F811
-    monkeypatch.setattr(watchdog, "LINE_S", 1.5)
+    monkeypatch.setattr(watchdog, "LINE_S", 4)  # a line has its turn once a second
     monkeypatch.setattr(watchdog, "LEFT_S", 1.5)
     monkeypatch.setattr(agent, "LINES_STOP_S", 1.0)
     release = threading.Event()
