@@ -33,6 +33,7 @@ from collector.verified import VerifiedLog, VerifiedStore
 from collector.web.checker import jobs
 from collector.web.checker.desk import Desk
 from gateway import schema
+from gateway.seal import Seal
 from gateway.store import Store
 from tests.browser.hospital import ENTRY_S
 from tests.fault.ward import Gateway, Ward
@@ -95,7 +96,7 @@ class OldGateway:
             db.executemany("INSERT INTO tiles VALUES (?, ?, ?)", [(each.level, each.n, each.data) for each in full])
             fill_edge(db, tree.builder)
             signed = sign_checkpoint(Checkpoint(self.signer.name, tree.builder.size, tree.builder.root()), self.signer)
-            text = schema.Seal(self.signer.name, 0, bytes(32), size).text
+            text = Seal(self.signer.name, 0, bytes(32), size).text
             db.execute("INSERT INTO head VALUES (1, ?, ?)", (signed, note.encode(note.sign_note(text, self.signer))))
             db.execute("COMMIT")
 
