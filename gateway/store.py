@@ -16,9 +16,7 @@ store then refuses to go on until it is opened again and reads what is there.
 `add_receipt` and `prune` may be called from any thread.
 """
 
-import fcntl
 import logging
-import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,18 +26,18 @@ from threading import RLock
 from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Self
 
-from gateway import bodies, recovery, schema
+from gateway import bodies, headrow, recovery, schema
 from gateway.draft import Draft
 from gateway.journal import Step
+from gateway.locked import StoreError, take_lock, translated
 from gateway.reader import Rows
 from gateway.receipts import VerifiedReceipt
-from gateway.seal import VERSION, Seal, chain_receipt, parse_seal
+from gateway.seal import VERSION, Seal, chain_receipt
 from gateway.sealing import DraftError, SaltPool, SealedEntry, Sealer
 from gateway.slots import Slots, verify_slots
-from vitaledger import note, proof
-from vitaledger.checkpoint import Checkpoint, parse_unverified, sign_checkpoint
+from vitaledger.checkpoint import Checkpoint, sign_checkpoint
 from vitaledger.entry import Clock, parse_leaf
-from vitaledger.errors import MisuseError, VerificationError, VitaledgerError
+from vitaledger.errors import MisuseError, VerificationError
 from vitaledger.events import ChainHead, Heads, LedgerHead
 from vitaledger.keys import Ed25519Signer, verifier_of
 from vitaledger.merkle import TILE_WIDTH
@@ -49,19 +47,10 @@ if TYPE_CHECKING:
     from vitaledger.content import Context
     from vitaledger.tiles import TileBuilder
 
-__all__ = ["Committed", "DraftError", "Store", "StoreError", "StoreLockedError", "is_locked"]
+__all__ = ["Committed", "DraftError", "Store"]
 
-LOCK = "lock"
 logger = logging.getLogger(__name__)
 _PRUNE_STEP = 512
-
-
-class StoreError(VitaledgerError):
-    """The database refused: disk full, an I/O error, a damaged file. Nothing of what was asked was stored."""
-
-
-class StoreLockedError(MisuseError):
-    """Another process has the store open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +91,8 @@ class Store:
         self._opened_at = found.builder.size
         self.stopped_cleanly = found.stopped_cleanly
         self.empty = found.checkpoint is None
-        self._seal = self._read_seal()
-        self._custody, self._ledger = self._read_newest_receipt()
+        self._seal = headrow.read_seal(self._rows, signer)
+        self._custody, self._ledger = headrow.newest_receipt(self._rows, self.size)
         self._due: tuple[VerifiedReceipt, int] | None = None  # a receipt for the next commit
         self._slots = self._read_slots()
 
@@ -118,13 +107,13 @@ class Store:
             StoreError: the database cannot be opened.
         """
         path.mkdir(parents=True, exist_ok=True)
-        lock = _take_lock(path)
+        lock = take_lock(path)
         connection = None
         try:
-            with _translated():
+            with translated():
                 connection = schema.connect(path)
                 schema.migrate(connection)
-                _check_meta(connection, signer)
+                headrow.check_owner(connection, signer)
                 return cls(connection, lock, signer, random)
         except BaseException:
             if connection is not None:
@@ -160,7 +149,7 @@ class Store:
     @property
     def reusable(self) -> int:
         """Bytes in the store's file that were freed and will be used again."""
-        with self._guard, _translated():
+        with self._guard, translated():
             return self._rows.reusable
 
     def heads(self) -> Mapping[str, ChainHead]:
@@ -226,7 +215,7 @@ class Store:
                 if due is not None:
                     seal = self._insert_receipt(seal, *due)
                 if seal is not self._seal:
-                    self._write_seal(seal)
+                    headrow.write_seal(self._db, seal, self._signer)
             if due is not None:
                 self._due, self._custody, self._ledger = None, due[0].size, due[0].ledger
             self._builder, self._checkpoint = builder, signed
@@ -253,7 +242,7 @@ class Store:
             done = [(tile.level - 1, (tile.n + 1) * TILE_WIDTH) for tile in tiles if tile.level]
             self._db.executemany("DELETE FROM edge WHERE level = ? AND n < ?", done)
         signed = sign_checkpoint(Checkpoint(self.origin, builder.size, builder.root()), self._signer)
-        self._replace_head(signed)
+        headrow.replace_checkpoint(self._db, self._checkpoint, signed, self._seal, self._signer)
         return signed
 
     def _insert_edge(self, roots: Sequence[TileRoot]) -> None:
@@ -331,7 +320,7 @@ class Store:
             seal = replace(self._seal, pruned=last)
             with self._transaction():
                 self._db.execute("UPDATE entries SET body = NULL WHERE idx >= ? AND idx < ?", (first, last))
-                self._write_seal(seal)
+                headrow.write_seal(self._db, seal, self._signer)
             self._seal = seal
             return last - first
 
@@ -359,34 +348,6 @@ class Store:
             f"entry {idx} was read back changed: its {what} is not what was written; nothing was stored"
         )
 
-    def _replace_head(self, signed: bytes) -> None:
-        if self._checkpoint is None:
-            self._db.execute(
-                "INSERT INTO head (id, checkpoint, seal) VALUES (1, ?, ?)", (signed, self._signed_seal(self._seal))
-            )
-            return
-        done = self._db.execute(
-            "UPDATE head SET checkpoint = ? WHERE id = 1 AND checkpoint = ?", (signed, self._checkpoint)
-        )
-        if done.rowcount != 1:
-            raise VerificationError("the stored checkpoint is not the one that this process signed last")
-
-    def _write_seal(self, seal: Seal) -> None:
-        self._db.execute("UPDATE head SET seal = ? WHERE id = 1", (self._signed_seal(seal),))
-
-    def _signed_seal(self, seal: Seal) -> bytes:
-        return note.encode(note.sign_note(seal.text, self._signer))
-
-    def _read_seal(self) -> Seal:
-        found = self._rows.seal_note()
-        if found is None:
-            return Seal(self.origin, 0, bytes(32), 0)
-        note.verify_note(found, [verifier_of(self._signer.vkey)])
-        seal = parse_seal(found.text)
-        if seal.origin != self.origin:
-            raise VerificationError(f"the store's seal is of {seal.origin}, expected {self.origin}")
-        return seal
-
     def _read_slots(self) -> Slots | None:
         """What the journal's table holds; None where that is not what was sealed, and it begins anew."""
         try:
@@ -396,24 +357,13 @@ class Store:
             return None
         return Slots.of(found)
 
-    def _read_newest_receipt(self) -> tuple[int, LedgerHead | None]:
-        newest = self._rows.newest_receipt()
-        if newest is None:
-            return 0, None
-        if newest.size > self.size:
-            raise VerificationError(
-                f"the newest receipt is for {newest.size} entries, the store holds {self.size}: it was cut or restored"
-            )
-        ledger, _ = parse_unverified(proof.parse(newest.proof).checkpoint)
-        return newest.size, LedgerHead(ledger.origin, ledger.size, ledger.root)
-
     def _check_usable(self) -> None:
         if self._broken:
             raise StoreError(f"the store cannot be used: {self._broken}")
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        with _translated():
+        with translated():
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -427,49 +377,3 @@ class Store:
                 if self._db.in_transaction:
                     self._db.rollback()
                 raise
-
-
-def is_locked(path: Path) -> bool:
-    """Whether a process has the store in this directory open."""
-    try:
-        file = (path / LOCK).open("rb")
-    except OSError:
-        return False
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            return True
-    return False
-
-
-def _take_lock(path: Path) -> IO[bytes]:
-    file = (path / LOCK).open("ab")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        file.close()
-        raise StoreLockedError(f"{path}: another process has this store open") from error
-    os.set_inheritable(file.fileno(), False)
-    return file
-
-
-def _check_meta(connection: sqlite3.Connection, signer: Ed25519Signer) -> None:
-    expected = {"origin": signer.name, "vkey": str(signer.vkey)}
-    found = Rows(connection).meta()
-    if not found:
-        connection.execute("BEGIN IMMEDIATE")
-        connection.executemany("INSERT INTO meta (key, value) VALUES (?, ?)", expected.items())
-        connection.execute("COMMIT")
-        return
-    for key, value in expected.items():
-        if found.get(key) != value:
-            raise MisuseError(f"the store's {key} is {found.get(key)!r}, expected {value!r}: it is another gateway's")
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.DatabaseError as error:
-        raise StoreError(f"store: {error}") from error

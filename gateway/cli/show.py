@@ -16,9 +16,9 @@ from gateway import config as configuration
 from gateway import disk, generations, keys, ledgers, report, schema
 from gateway import verify as checking
 from gateway.history import History, Shown, pages
+from gateway.locked import is_locked
 from gateway.reader import Reader
 from gateway.receipts import open_receipt
-from gateway.store import is_locked
 from vitaledger import proof
 from vitaledger.errors import MisuseError, VerificationError
 from vitaledger.keys import Ed25519Verifier

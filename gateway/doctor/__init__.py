@@ -13,8 +13,8 @@ from gateway import clock, config, generations, keys, ledgers, recovery, schema
 from gateway.config import Config
 from gateway.doctor.ports import check_ports
 from gateway.doctor.reach import Own, check_reach
+from gateway.locked import is_locked
 from gateway.reader import Reader
-from gateway.store import is_locked
 from vitaledger import __version__
 from vitaledger.cli.doctor import Report, machine
 from vitaledger.entry import parse_leaf

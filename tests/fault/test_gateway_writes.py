@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from gateway import journal as journals
+from gateway.locked import StoreError
 from gateway.reader import Reader
-from gateway.store import StoreError
 from gateway.verify import verify_store
 from tests.fault import vfs
 from tests.unit.gateway.makers import KEY, LEDGER_KEY, ModelLedger, drafts, open_store

@@ -7,8 +7,9 @@ import threading
 import pytest
 
 from gateway import agent, config, keys, service
+from gateway.locked import StoreError
 from gateway.reader import Reader
-from gateway.store import Store, StoreError
+from gateway.store import Store
 from tests.unit.gateway.test_port import pty, wait_for
 from vitaledger import events
 from vitaledger.errors import MisuseError

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from gateway import schema
 from gateway.bodies import LEAST, pack, unpack
+from gateway.locked import StoreError
 from gateway.reader import Reader
 from gateway.sealing import DraftError
-from gateway.store import StoreError
 from gateway.verify import verify_store
 from tests.unit.gateway.makers import KEY, LEDGER_KEY, ModelLedger, heads, make_older, open_store, readings
 from vitaledger.entry import GATEWAY_CHAIN

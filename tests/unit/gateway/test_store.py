@@ -6,8 +6,9 @@ import sys
 import pytest
 
 from gateway import recovery, schema
+from gateway.locked import StoreLockedError, is_locked
 from gateway.reader import Reader
-from gateway.store import DraftError, StoreLockedError, is_locked
+from gateway.store import DraftError
 from gateway.verify import verify_store
 from tests.unit.gateway.makers import (
     BOOT,
