@@ -84,10 +84,30 @@ def measure(effort: Effort) -> Iterator[Figure]:
         for before, after in pairwise(moments)
     ]
     yield of_runs("CPU of the gateway, an hour", hour, "s", Goal(most=36), at)
+    yield of_runs("… of that, waking up and reading", list(_reading(effort)), "s", None, "bare threads on such lines")
     yield of_runs("resident memory", [each.rss_mb for each in moments[1:]], "MB", Goal(most=64), at)
     ratio, gigabytes = written * seconds / received, written * _DAY_S / 1e9
     yield of_runs("written to disk, for each byte received", [ratio], "bytes", Goal(most=8), at)
     yield of_runs("written to disk, a day", [gigabytes], "GB", Goal(most=1), at)
+
+
+def _reading(effort: Effort) -> Iterator[float]:
+    """CPU seconds an hour of a process that reads such lines and does nothing else (`bench.bare`), by windows."""
+    window_s = max(effort.of(WINDOW_S), LEAST_S)
+    with tempfile.TemporaryDirectory(prefix="vitaledger-bench-", dir=scratch()) as name:
+        ward = Ward(Path(name), seed=7)
+        try:
+            ward.start_bare()
+            ward.await_condition("the devices are heard", 60, ward.heard)
+            time.sleep(effort.of(SETTLE_S))
+            for _ in range(effort.runs):
+                before, began = spent(ward.pid("bare")), time.monotonic()
+                time.sleep(window_s)
+                ward.check()
+                seconds = spent(ward.pid("bare")).cpu_s - before.cpu_s
+                yield seconds * _HOUR_S / (time.monotonic() - began)
+        finally:
+            ward.stop_all()
 
 
 def _moment(ward: Ward) -> _Moment:
