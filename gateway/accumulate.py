@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 from gateway.draft import Instant
-from gateway.drivers.api import Reading, Signal, Wave
+from gateway.drivers.api import GOOD, Reading, Signal, Wave
 from vitaledger.cbor import INT_MAX, INT_MIN
 from vitaledger.content import NO_CONTEXT, VALUES, WAVES, M, Run, Series, StoredRows, Values, WaveBlock
 from vitaledger.errors import MisuseError
@@ -102,12 +102,15 @@ class _Column:
 
     def add(self, at_us: int, value: int | None, absence: Absence | None, quality: Quality) -> int:
         """Answers by how many bytes the content grew, at most."""
-        at_us = max(at_us, self.times[-1] if self.times else 0)
-        at = len(self.values)
-        self.times.append(at_us)
+        times, at = self.times, len(self.values)
+        if times and times[-1] > at_us:
+            at_us = times[-1]
+        times.append(at_us)
         self.values.append(value)
         grown = int_size(at_us) + (1 if value is None else int_size(value))
-        return grown + _mark(self.absences, at, 1, absence) + _mark(self.quality, at, 1, quality)
+        if absence is not None:
+            grown += _mark(self.absences, at, 1, absence)
+        return grown if quality is GOOD else grown + _mark(self.quality, at, 1, quality)
 
     def series(self, times: int) -> Series:
         of = self.signal

@@ -174,8 +174,8 @@ class Rows:
     @property
     def reusable(self) -> int:
         """Bytes in the store's file that were freed and will be used again."""
-        pages, size = (self._db.execute(f"PRAGMA {of}").fetchone()[0] for of in ("freelist_count", "page_size"))
-        return int(pages) * int(size)
+        query = "SELECT freelist_count * page_size FROM pragma_freelist_count, pragma_page_size"
+        return int(self._db.execute(query).fetchone()[0])
 
     def journal(self) -> list[Slot]:
         """The journal's slots, as they stand; none in a store that an earlier version made and left."""

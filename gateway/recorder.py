@@ -194,7 +194,8 @@ class Recorder:
             else:
                 self._take(event, now)
             self._taken += 1
-            self._note_put()
+            if self._live is None:
+                self._note_put()
         self._place()
 
     def _take(self, event: api.Event, now: Instant) -> None:
@@ -375,13 +376,19 @@ class Recorder:
         signal = self._of.signals.get(reading.handle)
         if signal is None:
             raise MisuseError(f"driver {self._of.driver} emitted {reading}: it declares no such signal")
-        self._place()
-        if reading.stored is not None:
+        if self._unplaced:
+            self._place()
+        if reading.stored is None:
+            live = self._live
+            if live is None or not live.received or live.size > self._limits.content:
+                live = self._entry(now)
+            live.add(signal, reading)
+            if live.readings < self._limits.readings and live.size < self._limits.content:
+                return
+        else:
             if self._memory is None:
                 self._memory = Memory(now)
             self._memory.add(reading)
-        else:
-            self._entry(now).add(signal, reading)
         self._close_if_full()
 
     def _add_samples(self, found: api.Samples, now: Instant) -> None:
