@@ -6,8 +6,8 @@
 
 `what`, `µs`, … have one number for each record of the line; µs and wall are differences, the wall clock's against the
 monotonic one in ms. `mark` says from where on the line is not sealed (`gateway.tape`), null where nothing of it is
-open; the newest row in which a line stands has its mark in force. Rows are appended, and deleted from the front by the
-transaction that seals what made them necessary, so a reading is in the journal or in the log and never in both.
+open; the newest row in which a line stands has its mark in force. Rows are appended, and leave it from the front with
+the transaction that seals what made them necessary, so a reading is in the journal or in the log and never in both.
 """
 
 from collections import deque

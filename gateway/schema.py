@@ -12,7 +12,6 @@ page that a commit touches is written again:
     meta      key, value                origin and vkey
 
 There is no table of micro-chains: their heads are in the log itself, in its heads entries.
-
 """
 
 import sqlite3
