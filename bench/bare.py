@@ -1,7 +1,8 @@
 """Waking up and reading: what a gateway's lines cost a process that does nothing else.
 
-A thread a line that reads and takes the time as `gateway.line` does, ten times a second while bytes come, and throws
-away what it read. Once a second the driver is asked what it wants to send, because some devices stop without.
+The gateway's own thread reads all lines and takes the time (`gateway.intake`), and a thread a line wakes up once a
+second, as `gateway.line` does, and throws away what was read. Then the driver is asked what it wants to send, because
+some devices stop without.
 
     python bench/bare.py DRIVER=DEVICE …
 """
@@ -13,29 +14,26 @@ from pathlib import Path
 
 from gateway.clock import SystemClock
 from gateway.drivers.load import load
-from gateway.line import GATHER_S, TURN_S
-from gateway.port import READ_SIZE, Port
+from gateway.inbox import Inbox
+from gateway.intake import Intake
+from gateway.line import TURN_S
+from gateway.port import Port
 
 
-def follow(name: str, device: str) -> None:
-    """Read one line until it is gone."""
-    driver, clock = load(name)(may_send=True, options={}), SystemClock()
-    turn = 0.0
+def follow(intake: Intake, name: str, device: str) -> None:
+    """Follow one line until it is gone."""
+    driver, clock, inbox = load(name)(may_send=True, options={}), SystemClock(), Inbox()
     with Port(device, driver.line) as port:
         driver.opened(clock.now().mono_us)
+        intake.follow(name, port, inbox)
         while True:
-            data, now = port.read(_left_of(TURN_S)), clock.now()
-            if time.monotonic() // TURN_S != turn:
-                turn = time.monotonic() // TURN_S
-                driver.tick(now.mono_us)
-                if told := driver.to_send(now.mono_us):
-                    port.write(told)
-            if 0 < len(data) < READ_SIZE:
-                time.sleep(_left_of(GATHER_S))
-
-
-def _left_of(period_s: float) -> float:
-    return period_s - time.monotonic() % period_s
+            inbox.wait(TURN_S - time.monotonic() % TURN_S)
+            for _ in inbox.pieces():
+                pass
+            now = clock.now()
+            driver.tick(now.mono_us)
+            if told := driver.to_send(now.mono_us):
+                port.write(told)
 
 
 def main() -> None:
@@ -43,8 +41,10 @@ def main() -> None:
     lines = [each.split("=", 1) for each in sys.argv[1:]]
     while not all(Path(device).exists() for _, device in lines):
         time.sleep(0.05)
+    intake = Intake(SystemClock())
     for line in lines:
-        threading.Thread(target=follow, args=line, daemon=True).start()
+        threading.Thread(target=follow, args=(intake, *line), daemon=True).start()
+    intake.start()
     threading.Event().wait()
 
 

@@ -21,9 +21,9 @@ from gateway.actions import Action, Publish, SaveReceipt
 from gateway.chains import Chains
 from gateway.config import PortConfig, RecordConfig
 from gateway.draft import Draft
+from gateway.intake import GATHER_S
 from gateway.journal import Journal
 from gateway.ledgers import Ledgers
-from gateway.line import GATHER_S
 from gateway.reader import Reader
 from gateway.recorder import Limits
 from gateway.store import Store

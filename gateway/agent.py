@@ -36,6 +36,7 @@ from gateway.draft import Draft
 from gateway.drivers.api import Driver
 from gateway.drivers.load import available, load
 from gateway.identity import DeclaredIdentity, clean
+from gateway.intake import Intake
 from gateway.journal import Journal, Step
 from gateway.journal import read as read_journal
 from gateway.line import TURN_S, Line
@@ -177,6 +178,7 @@ class Agent:
         clean = store.stopped_cleanly or (store.empty and old is not None)
         self._chains = Chains(self._salvaged.clocks, clean=clean)
         self._journal = Journal(store.journal_end, self._clock.boot_id, clean=store.stopped_cleanly)
+        self._intake = Intake(self._clock, partial(self._incident, "intake"))
         self._lines = [
             Line(
                 wiring.port.name,
@@ -187,6 +189,7 @@ class Agent:
                 chains=self._chains,
                 limits=limits,
                 clock=self._clock,
+                intake=self._intake,
                 tape=self._journal.tape(wiring.port.name, wiring.name),
                 disk=disk,
             )
@@ -222,6 +225,7 @@ class Agent:
         )
         self._watchdog = Watchdog(
             self._lines,
+            self._intake,
             self._link,
             clock=time.monotonic,
             stalled=partial(last_words.end, config.state),
@@ -235,6 +239,7 @@ class Agent:
             last_words.forget(self._config.state)
             if self._config.metrics is not None:
                 self._measure(self._config.metrics)
+            self._intake.start()
             for line in self._lines:
                 line.start()
             self._link.start()
@@ -336,11 +341,13 @@ class Agent:
         why = "asked to" if self.successor is None else f"goes on as {self.successor.origin}"
         return [self._own(events.Heads((), None)), self._own(events.Stop(clean(why, 256)))]
 
+    def _incident(self, part: str, detail: str) -> None:
+        self._chains.put(part, self._own(events.Incident(part, clean(detail, 256))))
+
     def _alarm(self, text: str) -> None:
         if self._alarms.allows(time.monotonic()):
             missed = self._alarms.missed()
-            told = f"{text}; {missed} more were not sealed" if missed else text
-            self._chains.put("uplink", self._own(events.Incident("uplink", clean(told, 256))))
+            self._incident("uplink", f"{text}; {missed} more were not sealed" if missed else text)
 
     def _clock_step(self) -> list[Draft]:
         now = self._clock.now()
@@ -411,6 +418,7 @@ class Agent:
         for line in self._lines:
             if line.alive and not line.join(max(0.0, end - time.monotonic())):
                 logger.error("line %s does not stop; what it had open lies in the next start's gap", line.name)
+        self._intake.stop()
 
     def _await_receipt(self, stop: threading.Event) -> None:
         """Give the uplink the time of an anchor to get the last entries receipted; asked again, stop at once."""

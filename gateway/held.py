@@ -9,7 +9,10 @@ import time
 from types import TracebackType
 from typing import Self
 
-from gateway.port import Port
+from gateway.clock import Clock
+from gateway.inbox import Inbox
+from gateway.intake import Intake, until_next
+from gateway.port import READ_SIZE, Port
 
 
 class RevokedError(Exception):
@@ -17,19 +20,29 @@ class RevokedError(Exception):
 
 
 class Life:
-    """One run of a line's thread.
+    """One run of a line's thread. `came_round` is when it last got something done."""
 
-    `came_round` is when it last got something done, `received` how many bytes came, `waits_since` when the first came
-    that the driver has not been fed; None where there is none.
-    """
-
-    __slots__ = ("came_round", "received", "revoked", "waits_since")
+    __slots__ = ("_came", "came_round", "revoked")
 
     def __init__(self) -> None:
-        self.received = 0
-        self.waits_since: float | None = None
+        self._came: tuple[int, Inbox | None] = (0, None)  # bytes by the openings before, and what this one has
         self.came_round = time.monotonic()
         self.revoked = False
+
+    @property
+    def received(self) -> int:
+        """How many bytes came."""
+        before, inbox = self._came
+        return before + (inbox.received if inbox is not None else 0)
+
+    @property
+    def inbox(self) -> Inbox | None:
+        """That of the line; None while it is not open."""
+        return self._came[1]
+
+    def opened(self, inbox: Inbox | None) -> None:
+        """The line is open, or, with None, closed: what waits is lost then, or was fed."""
+        self._came = self.received, inbox
 
     def check(self) -> None:
         """Note that it got on; RevokedError where it was given up meanwhile."""
@@ -39,23 +52,31 @@ class Life:
 
 
 class HeldPort:
-    """A `Port` whose calls count as progress."""
+    """A `Port` whose bytes come into an inbox, and whose calls count as progress.
 
-    def __init__(self, port: Port, life: Life) -> None:
-        self._port, self._life = port, life
+    The intake reads it. A port that cannot be waited for together with others is read by the line's own thread.
+    """
 
-    def read(self, timeout_s: float) -> bytes:
-        """See `Port.read`."""
-        data = self._port.read(timeout_s)
+    def __init__(self, name: str, port: Port, life: Life, intake: Intake, clock: Clock) -> None:
+        self._port, self._life, self._clock = port, life, clock
+        self.inbox = Inbox()
+        life.opened(self.inbox)
+        self._leave = intake.follow(name, port, self.inbox) if port.can_be_waited_for else None
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait so long, or until the inbox has what must not wait; see `Inbox.wait`."""
+        if self._leave is None:
+            self._read(timeout_s)
+        else:
+            self.inbox.wait(timeout_s)
         self._life.check()
-        self._life.received += len(data)
-        if data and self._life.waits_since is None:
-            self._life.waits_since = self._life.came_round
-        return data
 
-    def fed(self) -> None:
-        """All that was read has been given to the driver."""
-        self._life.waits_since = None
+    def _read(self, timeout_s: float) -> None:
+        data = self._port.read(timeout_s)
+        if data:
+            self.inbox.put(data, self._clock.now())
+        if 0 < len(data) < READ_SIZE:  # else more is waiting already
+            time.sleep(until_next())
 
     def write(self, data: bytes) -> None:
         """See `Port.write`."""
@@ -72,4 +93,7 @@ class HeldPort:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._leave is not None:
+            self._leave()
+        self._life.opened(None)
         self._port.close()

@@ -1,11 +1,12 @@
-"""One thread for one line: it reads, takes the time, feeds driver and recorder, sends, and opens the line again.
+"""One thread for one line: it opens it, feeds driver and recorder what was read, sends, and opens the line again.
 
-    ten times a second   while bytes come: read what is there, and take the time
+    ten times a second   while bytes come: `gateway.intake` reads what is there, and takes the time
     once a second        a turn: driver and recorder are fed all that was read, each piece with its time, right before
                          the commit (`gateway.agent`), which waits a moment for lines that are late
 
-So the commit finds the whole second, and code that is cold runs once for it. For two seconds after a driver has sent
-something each read is a turn: device or driver may wait for an answer.
+So the commit finds the whole second, and code that is cold runs once for it. After a driver has sent something each
+read is a turn, because device or driver may wait for an answer: until something came and the driver has nothing more to
+say to it, for two seconds at most.
 
 Driver and recorder are touched by this thread alone. Whatever goes wrong in them costs this line one restart, is
 sealed as an incident on the gateway's own chain, and touches no other line: what was open is lost inside a gap that
@@ -15,7 +16,6 @@ begins with the last datum that was put. While the disk is full the line stands,
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 
 from gateway.chains import Chains
@@ -25,8 +25,10 @@ from gateway.draft import Draft, Instant
 from gateway.drivers.api import Driver
 from gateway.held import HeldPort, Life, RevokedError
 from gateway.identity import clean
+from gateway.inbox import MAX_WAITING
+from gateway.intake import Intake
 from gateway.placement import Subject
-from gateway.port import READ_SIZE, Backoff, LineGoneError, Port
+from gateway.port import Backoff, LineGoneError, Port
 from gateway.recorder import Limits, Recorder
 from gateway.repeats import Repeats
 from gateway.source import Source
@@ -36,11 +38,7 @@ from vitaledger.events import Incident
 from vitaledger.marks import Direction, GapReason
 
 TURN_S = 1.0
-MAX_WAITING = 4096  # bytes that wait for the turn: with as many it is now
 PROMPT_S, READ_S = 2.0, 0.24  # so long after something was sent, a turn four times a second or more
-# Bytes of a slow line come one by one, frames of a fast one 75 times a second. Waiting this long for more of them makes
-# few pieces of them; a reading's time of arrival is late by no more than that.
-GATHER_S = 0.1
 LOOK_S = 0.1
 STOPPED = "the gateway stops"
 
@@ -69,18 +67,18 @@ class Line:
         chains: Chains,
         limits: Limits,
         clock: Clock,
+        intake: Intake,
         tape: Tape | None = None,
         disk: DiskGuard | None = None,
     ) -> None:
         self.name = name
         self._make_driver, self._describe, self._open_port = make_driver, describe, open_port
         self._is_there = is_there
-        self._chains, self._limits, self._clock = chains, limits, clock
+        self._chains, self._limits, self._clock, self._intake = chains, limits, clock, intake
         self._tape, self._disk, self._repeats = tape or Tape(name), disk, Repeats()
         self._stop = threading.Event()
         self._backoff = Backoff()
         self._complained = ""
-        self._prompt_until = 0.0
         self._received = 0  # by the runs before this one
         self._given_up: list[tuple[float, threading.Thread]] = []
         self._life = Life()
@@ -107,6 +105,8 @@ class Line:
     def ask_to_stop(self) -> None:
         """Close the open entry and the line soon; `join` waits for it."""
         self._stop.set()
+        if (inbox := self._life.inbox) is not None:
+            inbox.wake()
 
     def join(self, timeout_s: float) -> bool:
         """Whether the line has stopped within the time: then all that it received was put."""
@@ -131,7 +131,8 @@ class Line:
 
     def is_behind(self, turn: float) -> bool:
         """Whether bytes that came before `turn` (time.monotonic) have not been fed to driver and recorder yet."""
-        since = self._life.waits_since
+        inbox = self._life.inbox
+        since = inbox.waits_since if inbox is not None else None
         return since is not None and since < turn and self._thread.is_alive()
 
     @property
@@ -149,7 +150,6 @@ class Line:
                 if life.revoked:
                     return
                 logger.exception("line %s failed and is started again", self.name)
-                life.waits_since = None  # what waited is lost with what was open
                 after = self._failed(clean(f"{type(error).__name__}: {error}", 256))
                 self._stop.wait(self._backoff.failed())
 
@@ -171,7 +171,7 @@ class Line:
         except RevokedError:
             port.close()
             raise
-        return HeldPort(port, life)
+        return HeldPort(self.name, port, life, self._intake, self._clock)
 
     def _follow(self, life: Life, after: tuple[GapReason, str]) -> None:
         driver = self._make_driver()
@@ -205,41 +205,38 @@ class Line:
             recorder.closed(reason, detail)
 
     def _attend(self, port: HeldPort, source: Source, recorder: Recorder) -> None:
-        waiting = _Waiting()
+        inbox, turn = port.inbox, time.monotonic() // TURN_S
         self._begin(port, source, recorder)
         try:
             while not self._stop.is_set():
                 if self._disk is not None and self._disk.stopped:
-                    self._feed(waiting, port, source, recorder)
+                    self._feed(port, source, recorder)
                     self._close(recorder, GapReason.DISK_FULL, FULL_DETAIL)
                     self._drop(port, recorder, self._disk)
                     self._begin(port, source, recorder)
-                prompt = time.monotonic() < self._prompt_until
-                data = port.read(_left_of(READ_S if prompt else TURN_S))
-                now = self._clock.now()
-                if data:
-                    self._backoff.worked()
-                    waiting.add(data, now)
-                if waiting.is_turn(time.monotonic()) or prompt:
-                    self._turn(waiting, port, source, recorder, now)
-                if 0 < len(data) < READ_SIZE:  # else more is waiting already
-                    time.sleep(_left_of(GATHER_S))
+                prompt = time.monotonic() < inbox.prompt_until
+                port.wait(_left_of(READ_S if prompt else TURN_S))
+                before, turn = turn, time.monotonic() // TURN_S
+                if turn != before or prompt or inbox.waiting >= MAX_WAITING:
+                    self._turn(port, source, recorder)
         except LineGoneError:
-            self._feed(waiting, port, source, recorder)  # it came before
+            self._feed(port, source, recorder)  # it came before
             raise
-        self._feed(waiting, port, source, recorder)
+        self._feed(port, source, recorder)
 
-    def _turn(self, waiting: "_Waiting", port: HeldPort, source: Source, recorder: Recorder, now: Instant) -> None:
+    def _turn(self, port: HeldPort, source: Source, recorder: Recorder) -> None:
         mine = _TURNSTILE.acquire(timeout=TURNSTILE_S)
         try:
-            self._take_turn(waiting, port, source, recorder, now)
+            self._take_turn(port, source, recorder)
         finally:
             if mine:
                 _TURNSTILE.release()
 
-    def _take_turn(self, waiting: "_Waiting", port: HeldPort, source: Source, recorder: Recorder, now: Instant) -> None:
-        if waiting.pieces:
-            self._feed(waiting, port, source, recorder)
+    def _take_turn(self, port: HeldPort, source: Source, recorder: Recorder) -> None:
+        fed = self._feed(port, source, recorder)
+        now = self._now(port)
+        if fed:
+            port.inbox.prompt_until = 0.0  # it was heard; a driver that says more because of it is prompt again
             now = self._send(port, source, recorder, now)
         found = source.tick(now.mono_us)
         port.check()
@@ -249,21 +246,28 @@ class Line:
             recorder.tick(now)
         self._send(port, source, recorder, now)
 
-    def _feed(self, waiting: "_Waiting", port: HeldPort, source: Source, recorder: Recorder) -> None:
-        """Give driver and recorder what waits."""
-        while waiting.pieces:
-            data, at = waiting.take()
+    def _now(self, port: HeldPort) -> Instant:
+        port.inbox.told = now = self._clock.now()
+        return now
+
+    def _feed(self, port: HeldPort, source: Source, recorder: Recorder) -> bool:
+        """Give driver and recorder what waits; whether there was anything."""
+        fed = False
+        for data, at in port.inbox.pieces():
             found = source.receive(data, at.mono_us)  # not under the lock: a driver may get stuck
             port.check()
             with self._chains.together():
                 recorder.chunk(Direction.RECEIVED, data, at)
                 recorder.events(found, at)
-        port.fed()
+            fed = True
+        if fed:
+            self._backoff.worked()
+        return fed
 
     def _begin(self, port: HeldPort, source: Source, recorder: Recorder) -> None:
         if self._stop.is_set() or (self._disk is not None and self._disk.stopped):
             return
-        now = self._clock.now()
+        now = self._now(port)
         source.opened(now.mono_us)
         with self._chains.together():
             recorder.opened(now)
@@ -272,16 +276,16 @@ class Line:
     def _drop(self, port: HeldPort, recorder: Recorder, disk: DiskGuard) -> None:
         """Count what comes until there is room for it again."""
         while disk.stopped and not self._stop.is_set():
-            recorder.missed(len(port.read(READ_S)))
-            port.fed()
+            port.wait(READ_S)
+            recorder.missed(sum(len(data) for data, _ in port.inbox.pieces()))
 
     def _send(self, port: HeldPort, source: Source, recorder: Recorder, now: Instant) -> Instant:
         """Send what the driver wants to; answers the time, which has gone on where something was sent."""
         data = source.to_send(now.mono_us)
         if data:
             port.write(data)
-            self._prompt_until = time.monotonic() + PROMPT_S
-            now = self._clock.now()
+            port.inbox.prompt_until = time.monotonic() + PROMPT_S
+            now = self._now(port)
             with self._chains.together():
                 recorder.chunk(Direction.SENT, data, now)
         return now
@@ -294,31 +298,6 @@ class Line:
                 logger.warning("line %s: %s", self.name, trouble)
             else:
                 logger.info("line %s is open", self.name)
-
-
-class _Waiting:
-    """What was read and not fed yet, each piece with its time; for one opening of the line."""
-
-    __slots__ = ("_size", "_turn", "pieces")
-
-    def __init__(self) -> None:
-        self.pieces: deque[tuple[bytes, Instant]] = deque()
-        self._size = 0
-        self._turn = time.monotonic() // TURN_S
-
-    def add(self, data: bytes, now: Instant) -> None:
-        self.pieces.append((data, now))
-        self._size += len(data)
-
-    def take(self) -> tuple[bytes, Instant]:
-        piece = self.pieces.popleft()
-        self._size -= len(piece[0])
-        return piece
-
-    def is_turn(self, at: float) -> bool:
-        """Whether a turn has begun since the last one, or as much waits as may."""
-        before, self._turn = self._turn, at // TURN_S
-        return self._turn != before or self._size >= MAX_WAITING
 
 
 def _left_of(period_s: float) -> float:

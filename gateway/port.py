@@ -64,15 +64,44 @@ class Port:
         Raises:
             LineGoneError: the line is gone. What came before was returned by the calls before.
         """
+        if self._fd is not None:
+            return self._read(self._fd, timeout_s)
         try:
-            if self._fd is None:
-                self._port.timeout = timeout_s
-                return bytes(self._port.read(max(1, min(READ_SIZE, self._port.in_waiting))))
-            if data := self._waiting(self._fd):
-                return data
-            if not select.select([self._fd], [], [], timeout_s)[0]:
-                return b""
-            data = os.read(self._fd, READ_SIZE)
+            self._port.timeout = timeout_s
+            return bytes(self._port.read(max(1, min(READ_SIZE, self._port.in_waiting))))
+        except (OSError, ValueError) as error:
+            raise LineGoneError(_reason(error)) from error
+
+    def _read(self, fd: int, timeout_s: float) -> bytes:
+        try:
+            ready = select.select([fd], [], [], timeout_s)[0]
+        except (OSError, ValueError) as error:
+            raise LineGoneError(_reason(error)) from error
+        return self.take() if ready else b""
+
+    @property
+    def can_be_waited_for(self) -> bool:
+        """Whether `fileno` and `take` work: many such lines can be waited for at once."""
+        return self._fd is not None
+
+    def fileno(self) -> int:
+        """The number by which the system can be asked whether anything has come.
+
+        Raises:
+            ValueError: there is none.
+        """
+        if self._fd is None:
+            raise ValueError(f"{self.device}: it cannot be waited for")
+        return self._fd
+
+    def take(self) -> bytes:
+        """What has come, at most 4096 bytes, of a line of which the system has said that something has. Never waits.
+
+        Raises:
+            LineGoneError: the line is gone. What came before was returned by the calls before.
+        """
+        try:
+            data = os.read(self.fileno(), READ_SIZE)
         except BlockingIOError:
             return b""
         except (OSError, ValueError) as error:
@@ -80,14 +109,6 @@ class Port:
         if not data:
             raise LineGoneError("the other side closed the line")
         return data
-
-    @staticmethod
-    def _waiting(fd: int) -> bytes:
-        """What has come already. No bytes may mean that none are there, or that the line is gone."""
-        try:
-            return os.read(fd, READ_SIZE)
-        except BlockingIOError:
-            return b""
 
     def write(self, data: bytes) -> None:
         """Send all of `data`.

@@ -3,7 +3,10 @@
     part            stands still when                     noticed     then
     line's thread   it ended                              in 1 s      begun again, an incident is sealed
     line's port     its run got nothing done for 40 s     in 41 s     the same; the old run is given up
+                    a read of it takes 3 s                in 5 s      the same, and another thread reads the others
                     and is still stuck 60 s later                     the process ends
+    intake          its thread ended                      in 1 s      begun again, an incident is sealed
+                    its thread did not come round, 45 s   in 46 s     the process ends
     uplink          its thread ended                      in 1 s      begun again, an incident is sealed
                     its thread did not come round, 45 s   in 46 s     the process ends
     network thread  wrote nothing for 30 s                in 31 s     the connection is made anew (gateway.mqtt)
@@ -23,7 +26,7 @@ from typing import Protocol
 
 LINE_S = 40.0  # the kernel may take 30 s to close a port that has something left to send
 LEFT_S = 60.0
-UPLINK_S = 45.0
+STILL_S = 45.0
 STALLED_S = 45.0
 RESTARTS, RESTARTS_S = 3, 600.0
 LOOK_S = 1.0
@@ -52,6 +55,24 @@ class WatchedLine(Protocol):
         """Give the run up, seal an incident, and begin another one."""
 
 
+class WatchedIntake(Protocol):
+    """The thread that reads all lines, as far as it is watched."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether its thread lives."""
+
+    @property
+    def came_round(self) -> float:
+        """When its thread last came round."""
+
+    def stuck_in(self) -> str | None:
+        """The line whose read does not return; asked once a second."""
+
+    def restart(self, detail: str) -> None:
+        """Seal an incident, and let another thread read all lines but that one."""
+
+
 class WatchedLink(Protocol):
     """The uplink, as far as it is watched."""
 
@@ -77,13 +98,15 @@ class Watchdog:
     def __init__(
         self,
         lines: Sequence[WatchedLine],
+        intake: WatchedIntake,
         link: WatchedLink,
         *,
         clock: Callable[[], float],
         stalled: Callable[[str], object],
         feed: Callable[[], object],
     ) -> None:
-        self._lines, self._link, self._clock, self._stalled, self._feed = lines, link, clock, stalled, feed
+        self._lines, self._intake, self._link = lines, intake, link
+        self._clock, self._stalled, self._feed = clock, stalled, feed
         self._restarts: dict[str, deque[float]] = {}
         self._fed_at = link.last_progress
         self._round = clock()
@@ -103,19 +126,38 @@ class Watchdog:
     def came_round(self) -> str | None:
         """To be called after each commit: restarts what can be, and says why the process has to end where it must."""
         now = self._round = self._clock()
+        if (trouble := self._look_at_intake(now)) is not None:
+            return trouble
         for line in self._lines:
-            trouble = self._look_at(line, now)
-            if trouble is not None:
+            if (trouble := self._look_at(line, now)) is not None:
                 return trouble
         if not self._link.alive:
             if self._often("uplink", now):
                 return "the thread of the uplink has ended again and again"
             self._link.restart("its thread had ended")
-        elif now - self._link.last_progress > UPLINK_S:
-            return f"the uplink has stood still for {UPLINK_S:.0f} s"
+        elif now - self._link.last_progress > STILL_S:
+            return f"the uplink has stood still for {STILL_S:.0f} s"
         if self._link.last_progress > self._fed_at:
             self._fed_at = self._link.last_progress
             self._feed()
+        return None
+
+    def _look_at_intake(self, now: float) -> str | None:
+        intake = self._intake
+        if (name := intake.stuck_in()) is not None:
+            detail = "a read of it does not return"
+            if self._often("intake", now):
+                return f"line {name} was begun again {RESTARTS} times in {RESTARTS_S / 60:.0f} minutes: {detail}"
+            intake.restart(f"line {name}: {detail}")
+            for line in self._lines:
+                if line.name == name:
+                    line.restart(detail)
+        elif not intake.alive:
+            if self._often("intake", now):
+                return "the thread that reads the lines has ended again and again"
+            intake.restart("its thread had ended")
+        elif now - intake.came_round > STILL_S:
+            return f"the thread that reads the lines has stood still for {STILL_S:.0f} s"
         return None
 
     def _look_at(self, line: WatchedLine, now: float) -> str | None:

@@ -4,8 +4,8 @@ A driver owns no port, no clock and no thread. The agent calls it like this, alw
 
     driver.opened(now)                  the line was opened: forget partial frames, begin the opening commands
     driver.receive(data, now) -> [...]  bytes came, in pieces of any size
-    driver.tick(now) -> [...]           at least once a second, also when nothing comes; four times a second for two
-                                        seconds after the driver has sent something
+    driver.tick(now) -> [...]           at least once a second, also when nothing comes; four times a second after the
+                                        driver has sent something, until it was given an answer, for two seconds at most
     driver.to_send(now) -> bytes        after these; b"" most of the time
 
 `now` is the gateway's monotonic time in µs. The agent measured it when the bytes arrived, up to a second before the

@@ -12,6 +12,7 @@ import pytest
 from gateway.chains import Chains
 from gateway.clock import SystemClock
 from gateway.drivers.api import LineSettings, Reading
+from gateway.intake import Intake
 from gateway.line import Line
 from gateway.port import Backoff, LineGoneError, Port, is_there
 from gateway.recorder import Limits
@@ -193,6 +194,7 @@ class Followed:
 
     def __init__(self, device, entry_us=200_000):
         self.chains, self.found, self.read = Chains({}, clean=True), [], []
+        self.intake = Intake(SystemClock())
         self.line = Line(
             "bed-1",
             make_driver=lambda: Bytes(b"hello", self.read),
@@ -202,15 +204,18 @@ class Followed:
             chains=self.chains,
             limits=Limits(entry_us),
             clock=SystemClock(),
+            intake=self.intake,
         )
 
     def __enter__(self):
+        self.intake.start()
         self.line.start()
         return self
 
     def __exit__(self, *_):
         self.line.ask_to_stop()
         assert self.line.join(10)
+        self.intake.stop()
 
     @property
     def seen(self):
@@ -305,7 +310,7 @@ def test_what_waited_when_the_line_went_is_put(tmp_path, monkeypatch):
         assert followed.values == [1, 2]
 
 
-def test_a_driver_that_sent_something_is_fed_at_once(tmp_path, monkeypatch):
+def test_a_driver_that_sent_something_is_fed_at_once_until_it_was_answered(tmp_path, monkeypatch):
     monkeypatch.setattr("gateway.line.TURN_S", 3600.0)
     monkeypatch.setattr("gateway.line.PROMPT_S", 3600.0)
     link = tmp_path / "device"
@@ -313,6 +318,28 @@ def test_a_driver_that_sent_something_is_fed_at_once(tmp_path, monkeypatch):
         heard(master)
         os.write(master, bytes((5,)))
         wait_for(lambda: followed.seen == 1)
+        os.write(master, bytes((6,)))
+        wait_for(lambda: followed.line.received == 2)
+        assert followed.seen == 1  # it had nothing more to say
+
+
+def test_a_driver_that_goes_on_saying_something_is_fed_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr("gateway.line.TURN_S", 3600.0)
+    monkeypatch.setattr("gateway.line.PROMPT_S", 3600.0)
+    monkeypatch.setattr(Bytes, "to_send", lambda self, _: b"more")
+    link = tmp_path / "device"
+    with pty(link) as master, Followed(str(link)) as followed:
+        for n in range(3):
+            heard(master)
+            os.write(master, bytes((n,)))
+            wait_for(lambda n=n: followed.seen == n + 1)
+
+
+def test_a_line_that_cannot_be_waited_for_with_others_is_followed_by_itself():
+    with Followed("loop://") as followed:  # what is sent comes back
+        wait_for(lambda: followed.values == list(b"hello"))
+        assert followed.line.received == 5
+        assert not followed.intake._readings
 
 
 def test_a_line_that_stops_puts_what_was_open(tmp_path):

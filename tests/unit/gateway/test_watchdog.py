@@ -11,6 +11,7 @@ import time
 import pytest
 
 from gateway import agent, config, last_words, mqtt, watchdog
+from gateway.held import HeldPort
 from gateway.port import Port
 from gateway.reader import Reader
 from gateway.watchdog import Watchdog
@@ -26,12 +27,16 @@ from vitaledger.marks import GapReason
 class Part:
     def __init__(self, name, clock):
         self.name, self.clock = name, clock
-        self.alive, self.given_up, self.restarts = True, None, []
+        self.alive, self.given_up, self.restarts, self.stuck = True, None, [], None
         self.came_round = self.last_progress = clock[0]
 
     def restart(self, detail):
         self.restarts.append(detail)
         self.alive, self.came_round, self.last_progress = True, self.clock[0], self.clock[0]
+        self.stuck = None
+
+    def stuck_in(self):
+        return self.stuck
 
     def goes_on(self):
         self.came_round = self.last_progress = self.clock[0]
@@ -41,8 +46,10 @@ class World:
     def __init__(self):
         self.now, self.fed, self.ended = [0.0], 0, []
         self.line, self.other, self.link = Part("bed-1", self.now), Part("bed-2", self.now), Part("uplink", self.now)
+        self.intake = Part("intake", self.now)
         self.dog = Watchdog(
             [self.line, self.other],
+            self.intake,
             self.link,
             clock=lambda: self.now[0],
             stalled=self.ended.append,
@@ -52,11 +59,11 @@ class World:
     def feed(self):
         self.fed += 1
 
-    def pass_s(self, seconds, *alive, commit=True):
+    def pass_s(self, seconds, *alive, commit=True, reads=True):
         """Second by second; what is named goes on. Answers when and why the process has to end."""
         for _ in range(seconds):
             self.now[0] += 1
-            for part in alive:
+            for part in (*alive, *([self.intake] if reads else [])):
                 part.goes_on()
             if commit and (why := self.dog.came_round()) is not None:
                 return self.now[0], why
@@ -71,7 +78,7 @@ def test_all_goes_on():
 
 
 def test_a_dead_thread_is_begun_again_at_once_and_not_for_ever():
-    for name in ("line", "link"):
+    for name in ("line", "link", "intake"):
         world = World()
         part = getattr(world, name)
         parts = (world.line, world.other, world.link)
@@ -92,6 +99,25 @@ def test_a_stuck_port_is_noticed_within_a_minute_and_touches_no_other_line():
     world.line.given_up = world.now[0]
     when, why = world.pass_s(100, world.line, world.other, world.link)
     assert (when, "bed-1 is stuck" in why) == (41 + 61, True)
+
+
+def test_a_read_that_does_not_return_costs_its_line_a_restart_and_is_not_tried_for_ever():
+    world = World()
+    parts = (world.line, world.other, world.link)
+    for n in range(watchdog.RESTARTS):
+        world.intake.stuck = "bed-1"
+        assert world.pass_s(1, *parts) is None
+        assert (len(world.intake.restarts), len(world.line.restarts), world.other.restarts) == (n + 1, n + 1, [])
+    assert world.intake.restarts[0] == "line bed-1: a read of it does not return"
+    world.intake.stuck = "bed-1"
+    assert "line bed-1 was begun again 3 times" in world.pass_s(1, *parts)[1]
+
+
+def test_an_intake_that_stands_still_ends_the_process_within_a_minute():
+    world = World()
+    world.pass_s(5, world.line, world.other, world.link)
+    when, why = world.pass_s(100, world.line, world.other, world.link, reads=False)
+    assert (when - 5 <= 60, "reads the lines has stood still" in why) == (True, True)
 
 
 def test_an_uplink_that_stands_still_ends_the_process_within_a_minute():
@@ -156,7 +182,7 @@ def test_a_line_whose_thread_was_killed_goes_on(configuration, tmp_path, monkeyp
     with pty(tmp_path / "device") as master:
         running = Running(configuration)
         wait_for(lambda: os.write(master, LINE) and readings(configuration))
-        died = dies_once(monkeypatch, Port, "read")
+        died = dies_once(monkeypatch, HeldPort, "wait")
         wait_for(lambda: died and not died[0].is_alive())
         assert died[0].name == "line bed-1"
         wait_for(lambda: os.write(master, LINE) and GapReason.CRASH in gaps(configuration))
@@ -174,29 +200,62 @@ def test_an_uplink_whose_thread_was_killed_goes_on(configuration, monkeypatch): 
     assert running.end() == 0
 
 
-def test_a_port_that_is_stuck_is_given_up_and_what_it_says_later_is_not_heard(configuration, tmp_path, monkeypatch):  # noqa: F811
-    monkeypatch.setattr(watchdog, "LINE_S", 4)  # a line has its turn once a second
-    stuck, release, read = threading.Event(), threading.Event(), Port.read
-
-    def read_or_hang(self, timeout_s):
-        data = read(self, timeout_s)
-        if data and not stuck.is_set():
-            stuck.set()
-            release.wait(60)
-            return LINE.replace(b"SPO2=098", b"SPO2=042")
-        return data
-
-    monkeypatch.setattr(Port, "read", read_or_hang)
-    monkeypatch.setattr("gateway.port._open", _not_exclusive)
+def test_an_intake_whose_thread_was_killed_goes_on(configuration, tmp_path, monkeypatch):  # noqa: F811
     with pty(tmp_path / "device") as master:
         running = Running(configuration)
+        wait_for(lambda: os.write(master, LINE) and readings(configuration))
+        died = dies_once(monkeypatch, Port, "take")
+        wait_for(lambda: os.write(master, LINE) and died and not died[0].is_alive())
+        before = len(readings(configuration))
+        wait_for(lambda: os.write(master, LINE) and len(readings(configuration)) > before)
+        assert running.end() == 0
+    assert died[0].name == "intake"
+    found = [each for each in incidents(configuration) if each.part == "intake"]
+    assert [each.detail for each in found] == ["its thread had ended"]
+    assert GapReason.CRASH not in gaps(configuration)  # nothing was lost
+
+
+def hang_once(monkeypatch, of, name):
+    """The first call that gets that far hangs until the second event is set; the first one says that it does."""
+    stuck, release, call = threading.Event(), threading.Event(), getattr(of, name)
+
+    def hangs(self, *args):
+        found = call(self, *args)
+        if not stuck.is_set():
+            stuck.set()
+            release.wait(60)
+            return LINE.replace(b"SPO2=098", b"SPO2=042") if found else found
+        return found
+
+    monkeypatch.setattr(of, name, hangs)
+    monkeypatch.setattr("gateway.port._open", _not_exclusive)
+    return stuck, release
+
+
+@pytest.mark.parametrize(
+    ("of", "name", "thread", "told"),
+    [(Port, "take", "intake", "does not return"), (HeldPort, "wait", "line bed-1", "nothing done")],
+)
+def test_what_is_stuck_is_given_up_and_what_it_says_later_is_not_heard(
+    configuration,  # noqa: F811
+    tmp_path,
+    monkeypatch,
+    of,
+    name,
+    thread,
+    told,
+):
+    monkeypatch.setattr(watchdog, "LINE_S", 4)  # a line has its turn once a second
+    with pty(tmp_path / "device") as master:
+        stuck, release = hang_once(monkeypatch, of, name)
+        running = Running(configuration)
         wait_for(lambda: os.write(master, LINE) and stuck.is_set())
-        hanging = thread_of("line bed-1")
+        hanging = thread_of(thread)
         wait_for(lambda: os.write(master, LINE) and readings(configuration), 30)
         release.set()
         wait_for(lambda: not hanging.is_alive())
         assert running.end() == 0
-    assert [each.part for each in incidents(configuration) if "nothing done" in each.detail] == ["line bed-1"]
+    assert [each.part for each in incidents(configuration) if told in each.detail][-1:] == ["line bed-1"]
     values = {v for e in readings(configuration) for s in e.values.series if s.handle == "spo2" for v in s.values}
     assert values == {98}
 
@@ -269,27 +328,26 @@ def ends_by_itself(running, found, why, release):
 
 
 def test_an_uplink_that_hangs_ends_the_process_and_says_so_first(configuration, monkeypatch):  # noqa: F811
-    monkeypatch.setattr(watchdog, "UPLINK_S", 1.5)
+    monkeypatch.setattr(watchdog, "STILL_S", 1.5)
     release = threading.Event()
     monkeypatch.setattr(mqtt.Link, "_serve", lambda _: release.wait(60))
     ends_by_itself(Running(configuration), configuration, "the uplink has stood still", release)
 
 
 def test_a_port_that_stays_stuck_ends_the_process_and_says_so_first(configuration, tmp_path, monkeypatch):  # noqa: F811
-    monkeypatch.setattr(watchdog, "LINE_S", 4)  # a line has its turn once a second
     monkeypatch.setattr(watchdog, "LEFT_S", 1.5)
     monkeypatch.setattr(agent, "LINES_STOP_S", 1.0)
-    release = threading.Event()
-    monkeypatch.setattr(Port, "read", lambda *_: release.wait(120) * b"")
-    monkeypatch.setattr("gateway.port._open", _not_exclusive)
-    with pty(tmp_path / "device"):
-        ends_by_itself(Running(configuration), configuration, "line bed-1 is stuck in its port", release)
+    stuck, release = hang_once(monkeypatch, Port, "take")
+    with pty(tmp_path / "device") as master:
+        running = Running(configuration)
+        wait_for(lambda: os.write(master, LINE) and stuck.is_set())
+        ends_by_itself(running, configuration, "line bed-1 is stuck in its port", release)
     assert "line bed-1" in {each.part for each in incidents(configuration)}
 
 
 def test_each_is_noticed_within_a_minute():
     rounds = agent.COMMIT_S + watchdog.LOOK_S
-    assert max(watchdog.LINE_S, watchdog.UPLINK_S, watchdog.STALLED_S) + rounds <= 60
+    assert max(watchdog.LINE_S, watchdog.STILL_S, watchdog.STALLED_S) + rounds <= 60
     assert mqtt.DEAD_S + mqtt.HEALTH_S + mqtt.TICK_S <= 60
 
 
