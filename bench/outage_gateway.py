@@ -129,7 +129,7 @@ class Outage:
     def _second(self, now: Instant) -> None:
         stepped = self._watch.look(now)
         told: list[events.Event] = [] if stepped is None else [events.ClockStep(stepped, now.bound_ms)]
-        told += self._disk.look(self._store.reusable)
+        told += self._disk.look(lambda: self._store.reusable)
         drafts = [*map(self._own, told), *self._chains.take()]
         second = round(self._clock.seconds)
         if second % 60 == 0:

@@ -6,7 +6,6 @@ KB and 275 readings a second.
 
 import os
 import re
-import resource
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,14 +51,6 @@ class Ward(Stage):
     def pid(self, name: str) -> int:
         """The process id of one of the programs."""
         return self._processes[name].pid
-
-    def stop_counting(self, name: str) -> "Spent":
-        """Stop one of the programs; what it used from its beginning to its end."""
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        self.stop(name)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        return Spent(seconds, (after.ru_oublock - before.ru_oublock) * 512)  # of 512 bytes, whatever the disk has
 
 
 @dataclass(frozen=True, slots=True)

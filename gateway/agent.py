@@ -358,7 +358,7 @@ class Agent:
         return [self._own(events.ClockStep(step, now.bound_ms))]
 
     def _look_at_disk(self) -> list[Draft]:
-        return [self._own(event) for event in self._disk.look(self._store.reusable)]
+        return [self._own(event) for event in self._disk.look(lambda: self._store.reusable)]
 
     # The committing loop
 

@@ -16,6 +16,7 @@ import errno
 import logging
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -112,7 +113,7 @@ class DiskGuard:
 
     def __init__(self, directory: Path, min_free: int) -> None:
         size = min(RESERVE, min_free)
-        self._directory = directory
+        self._directory, self._min_free = directory, min_free
         self._watch, self._reserve = DiskWatch(min_free, size), Reserve(directory, size)
         self._last: list[Disk] = []
 
@@ -130,14 +131,15 @@ class DiskGuard:
         """Before the store is opened: make the reserve, or give it up where the disk is full already."""
         self._directory.mkdir(parents=True, exist_ok=True)
         self._reserve.make()
-        self._last = self.look(0)
+        self._last = self.look(lambda: 0)
 
-    def look(self, reusable: int) -> list[Disk]:
-        """What changed, as entries; logged. `reusable`: see `Space`."""
+    def look(self, reusable: Callable[[], int]) -> list[Disk]:
+        """What changed, as entries; logged. `reusable`, see `Space`, is asked for where it matters."""
         told, self._last = self._last, []
         usage = shutil.disk_usage(self._directory)
         was = self._watch.full
-        told += self._watch.look(Space(usage.free, usage.total, reusable))
+        inside = reusable() if was or usage.free < self._min_free else 0
+        told += self._watch.look(Space(usage.free, usage.total, inside))
         for event in told:
             log = logging.INFO if event.detail.endswith(("again", "on")) else logging.WARNING
             logger.log(log, "disk: %s (%d of %d bytes free)", event.detail, event.free, event.total)

@@ -10,7 +10,7 @@
     uplink          its thread ended                      in 1 s      begun again, an incident is sealed
                     its thread did not come round, 45 s   in 46 s     the process ends
     network thread  wrote nothing for 30 s                in 31 s     the connection is made anew (gateway.mqtt)
-    commit          it did not come round for 45 s        in 46 s     the process ends, and leaves last words
+    commit          it did not come round for 45 s        in 50 s     the process ends, and leaves last words
 
 A part that was begun again three times in ten minutes ends the process: then it is not the part. The process ends with
 exit code 1, for its supervisor to start it again; the incident is sealed before, or after the start where it could not
@@ -29,7 +29,7 @@ LEFT_S = 60.0
 STILL_S = 45.0
 STALLED_S = 45.0
 RESTARTS, RESTARTS_S = 3, 600.0
-LOOK_S = 1.0
+LOOK_S = 5.0
 
 _log = logging.getLogger(__name__)
 
@@ -186,7 +186,7 @@ class Watchdog:
             self.look()
 
     def look(self) -> None:
-        """Whether the committing loop still comes round; what the watchdog's thread does once a second."""
+        """Whether the committing loop still comes round; what the watchdog's thread does every few seconds."""
         if not self._stop.is_set() and self._clock() - self._round > STALLED_S:
             self._stop.set()
             self._stalled(f"no commit has come to its end for {STALLED_S:.0f} s")

@@ -166,17 +166,17 @@ def test_the_same_without_a_file_system_of_its_own(tmp_path, monkeypatch):
     guard.begin()
     reserve = tmp_path / "state" / "reserve"
     assert reserve.stat().st_blocks * 512 >= 4 * MB
-    assert guard.look(0) == []
+    assert guard.look(lambda: 0) == []
     answer.free = 63 * MB
-    assert [type(event) for event in guard.look(0)] == [Disk, Disk]
+    assert [type(event) for event in guard.look(lambda: 0)] == [Disk, Disk]
     assert (guard.stopped, guard.low, reserve.exists()) == (True, True, False)
     answer.free = 70 * MB  # more than the limit, less than a quarter more
-    assert guard.look(0) == []
-    assert [event.detail for event in guard.look(20 * MB)] == ["the intake goes on"]  # pruning made room inside
+    assert guard.look(lambda: 0) == []
+    assert [event.detail for event in guard.look(lambda: 20 * MB)] == ["the intake goes on"]  # pruning made room inside
     assert reserve.exists()
     answer.free = 10 * MB
-    guard.look(0)
-    assert guard.look(10**9) == []  # room inside the file does not help the write-ahead log
+    guard.look(lambda: 0)
+    assert guard.look(lambda: 10**9) == []  # room inside the file does not help the write-ahead log
     assert guard.stopped
 
 
@@ -185,5 +185,5 @@ def test_a_start_on_a_full_disk_gives_the_reserve_up_before_the_store_is_opened(
     guard = disk.DiskGuard(tmp_path, 4 * MB)
     guard.begin()
     assert not (tmp_path / "reserve").exists()
-    assert [event.free for event in guard.look(0)] == [1, 1]
-    assert guard.look(0) == []
+    assert [event.free for event in guard.look(lambda: 0)] == [1, 1]
+    assert guard.look(lambda: 0) == []

@@ -355,7 +355,7 @@ STALL = """
 import pathlib, sys, threading
 from gateway import agent, config, watchdog
 from gateway.store import Store
-watchdog.STALLED_S = 2.0
+watchdog.STALLED_S, watchdog.LOOK_S = 2.0, 0.5
 commit, seen = Store.commit, []
 def stalls(self, *what):
     seen.append(1)
