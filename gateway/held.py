@@ -74,7 +74,7 @@ class HeldPort:
     def _read(self, timeout_s: float) -> None:
         data = self._port.read(timeout_s)
         if data:
-            self.inbox.put(data, self._clock.now())
+            self.inbox.put(data, self._clock.now(), time.monotonic())
         if 0 < len(data) < READ_SIZE:  # else more is waiting already
             time.sleep(until_next())
 

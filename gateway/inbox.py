@@ -5,7 +5,6 @@ line's takes them out at its turn. What is taken stands here until it has been f
 """
 
 import threading
-import time
 from collections import deque
 from collections.abc import Iterator
 
@@ -44,7 +43,7 @@ class Inbox:
     @property
     def full(self) -> bool:
         """Whether what comes now has to wait outside."""
-        return self.waiting >= FULL
+        return self.received - self._fed >= FULL
 
     @property
     def waits_since(self) -> float | None:
@@ -54,12 +53,11 @@ class Inbox:
         except IndexError:
             return None
 
-    def put(self, data: bytes, at: Instant) -> None:
-        """Take a piece that came at `at`."""
-        now = time.monotonic()
-        self._pieces.append((data, at, now))
+    def put(self, data: bytes, at: Instant, since: float) -> None:
+        """Take a piece that came at `at`, by time.monotonic at `since`."""
+        self._pieces.append((data, at, since))
         self.received += len(data)
-        if now < self.prompt_until or self.waiting >= MAX_WAITING:
+        if since < self.prompt_until or self.received - self._fed >= MAX_WAITING:
             self._wake.set()
 
     def end(self, why: LineGoneError) -> None:

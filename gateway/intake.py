@@ -104,7 +104,7 @@ class _Shift:
                 self.inside = None
             if self.relieved:  # what it was given up in is discarded: another run of that line begins with a gap
                 if not reading.over:
-                    _deliver(reading, found, self._clock.now())
+                    _deliver(reading, found, self._clock.now(), time.monotonic())
                 return False
         if isinstance(found, LineGoneError):
             self.remove(reading)  # it would be ready for ever
@@ -115,16 +115,16 @@ class _Shift:
         """Give what was read to the lines, with the time."""
         if not self._got:
             return
-        now = self._clock.now()
+        at, since = self._clock.now(), time.monotonic()
         while self._got:
-            _deliver(*self._got.popleft(), now)
+            _deliver(*self._got.popleft(), at, since)
 
 
-def _deliver(reading: _Reading, found: bytes | LineGoneError, now: Instant) -> None:
+def _deliver(reading: _Reading, found: bytes | LineGoneError, at: Instant, since: float) -> None:
     if isinstance(found, LineGoneError):
         reading.inbox.end(found)
     elif found:
-        reading.inbox.put(found, now)
+        reading.inbox.put(found, at, since)
 
 
 class Intake:

@@ -152,8 +152,8 @@ def test_a_line_is_woken_for_what_must_not_wait(lines):
 def test_no_piece_bears_a_time_before_what_the_driver_was_told():
     inbox, (early, late, later) = Inbox(), (Instant(us, 5, None, bytes(16)) for us in (1, 2, 3))
     inbox.told = late
-    inbox.put(b"a", early)
-    inbox.put(b"b", later)
+    inbox.put(b"a", early, 0.0)
+    inbox.put(b"b", later, 0.0)
     assert list(inbox.pieces()) == [(b"a", late), (b"b", later)]
 
 
