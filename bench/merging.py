@@ -34,7 +34,7 @@ from vitaledger.merkle import TILE_WIDTH, CompactRange
 from vitaledger.messages import unpack
 
 GATEWAYS = 8
-ENTRIES = 4096  # of each gateway
+ENTRIES = 8192  # of each gateway
 _LIMIT_S = 300.0
 _PLAIN = "CREATE TABLE entries (id INTEGER PRIMARY KEY, leaf BLOB NOT NULL, body BLOB NOT NULL);"
 _LEAST = f"""{_PLAIN}
