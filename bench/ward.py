@@ -43,6 +43,11 @@ class Ward(Stage):
         self._spawn("bare", "python", str(Path(__file__).with_name("bare.py")), *lines)
         self.start_devices()
 
+    def stop_all(self) -> None:
+        """As for every stage; the process in the gateway's place first."""
+        self.stop("bare")
+        super().stop_all()
+
     @property
     def gateway_state(self) -> Path:
         """Where the gateway keeps its log."""

@@ -7,11 +7,11 @@
     recorder.closed(reason, detail)              the line is down
     recorder.resume(mark, now), recorder.cut()   around what a killed gateway had read (`gateway.salvage`)
 
-Drafts go to the queue of `gateway.chains.Chains`, which all recorders share. An entry closes after 5 s (so that it is
-committed by then), 1,000 readings or 12 KiB of content, at a clock step, and before each event: so whatever stands in
-an entry is older than the entries behind it, and up to the last entry's time nothing is missing. `gateway.placement`
-says which micro-chain it goes to; of a frame that tells another serial number only raw bytes that came before its end
-may stand in the former chain.
+Drafts go to the queue of `gateway.chains.Chains`, which all recorders share. An entry closes together with those of all
+other lines, within 5 s (so that it is committed by then), after 1,000 readings or 12 KiB of content, at a clock step,
+and before each event: so whatever stands in an entry is older than the entries behind it, and up to the last entry's
+time nothing is missing. `gateway.placement` says which micro-chain it goes to; of a frame that tells another serial
+number only raw bytes that came before its end may stand in the former chain.
 
 **Gaps.** A chain's first entry in a run, and its first after the line was down, after 10 s of silence, after 10 s of
 bytes without a frame, and after something was dropped, is a gap event. Its `since` is the time of the last datum that
@@ -310,7 +310,9 @@ class Recorder:
         # The pause since the last entry counts, up to a second: after a crash the gap begins there.
         began = live.began.mono_us
         pause = min(began - self._last_us, PAUSE_US) if self._last_us is not None else 0
-        return began + max(self._lasts_us - max(0, pause), self._lasts_us // 2)
+        longest = began + max(self._lasts_us - max(0, pause), self._lasts_us // 2)
+        # Entries of all lines close together, whenever they began: what a commit writes besides them, it writes once.
+        return min(longest, (began // self._lasts_us + 1) * self._lasts_us)
 
     # What is told in events of its own
 

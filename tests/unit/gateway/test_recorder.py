@@ -1,6 +1,7 @@
 """The recorder's rules about entries and gaps, one by one."""
 
 from fractions import Fraction
+from itertools import pairwise
 
 import pytest
 
@@ -130,6 +131,21 @@ def test_an_entry_closes_after_five_seconds_and_the_pause_before_counts():
     rig.values(6.0, 97)  # the entry before ended at 0.1: of the pause, one second counts
     assert rig.tick(9.75).told() == []
     assert rig.tick(10.0).told() == [(PORT, [97])]
+
+
+def test_lines_that_began_at_different_times_close_their_entries_together():
+    closings = []
+    for begins in (6.0, 7.3, 8.8, 9.1):
+        rig, closed = settled(), []
+        for tenth in range(round(begins * 10), 600):
+            rig.values(tenth / 10, 97)
+            if tenth % 10 == 0 and rig.tick(tenth / 10).told():
+                closed.append(tenth // 10)
+        closings.append(closed)
+    common = [[second for second in closed if second > 15] for closed in closings]
+    assert common[0] == common[1] == common[2] == common[3]
+    assert {after - before for before, after in pairwise(common[0])} <= {4, 5}
+    assert all(closed[0] - begins <= 5 for closed, begins in zip(closings, (6.0, 7.3, 8.8, 9.1), strict=True))
 
 
 def test_a_clock_step_closes_the_entry():

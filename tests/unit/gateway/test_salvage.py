@@ -188,7 +188,7 @@ def test_a_store_of_the_version_before_gets_a_journal(tmp_path):
 
 
 def test_what_stood_still_is_still_marked():
-    put, rows, _, told = lived("contec", 16)
+    put, rows, _, told = lived("contec", 18)
     assert any(type(each).__name__ == "Notice" for each in told)
     make = DEVICES["contec"][0]
     found = salvage(
