@@ -35,7 +35,7 @@ PROVIDER = "bench.example"
 ANCHOR_S = 10
 _ROOM = MAX_MESSAGE - 3 * 1024  # as gateway.outbox leaves for proof, origin and numbers
 # Every device's identity is known then, nothing is out of the ordinary, and of the closings of entries, every four
-# seconds, three fall into the ten seconds that follow: a fifth more than the devices say in that time, not a fifth less.
+# seconds, three fall into the ten seconds that follow: a fifth more than the devices say then, not a fifth less.
 _SETTLED_S = 42
 
 
