@@ -87,7 +87,9 @@ def measure(effort: Effort) -> Iterator[Figure]:
         for before, after in pairwise(moments)
     ]
     yield of_runs("CPU of the gateway, an hour", hour, "s", Goal(most=36), at)
-    yield of_runs("… of that, waking up and reading", list(_reading(effort)), "s", None, "bare threads on such lines")
+    yield of_runs(
+        "… of that, waking up and reading", list(_reading(effort)), "s", None, "the intake and a bare thread a line"
+    )
     yield of_runs("resident memory", [each.rss_mb for each in moments[1:]], "MB", Goal(most=64), at)
     ratio, gigabytes = written * seconds / received, written * _DAY_S / 1e9
     yield of_runs("written to disk, for each byte received", [ratio], "bytes", Goal(most=8), at)

@@ -1,4 +1,4 @@
-"""The gateway as a process: one thread a line, this one that commits, and the uplink's.
+"""The gateway as a process: one thread that reads, one a line, this one that commits, and the uplink's.
 
     start   open the store; seal boot, what a killed run had read, configuration, heads; then open lines and uplink
     1 s     after the lines' turn: take what the recorders made, add what the gateway has to say, journal what is open,

@@ -43,7 +43,7 @@ class Inbox:
     @property
     def full(self) -> bool:
         """Whether what comes now has to wait outside."""
-        return self.received - self._fed >= FULL
+        return self.waiting >= FULL
 
     @property
     def waits_since(self) -> float | None:
@@ -57,7 +57,7 @@ class Inbox:
         """Take a piece that came at `at`, by time.monotonic at `since`."""
         self._pieces.append((data, at, since))
         self.received += len(data)
-        if since < self.prompt_until or self.received - self._fed >= MAX_WAITING:
+        if since < self.prompt_until or self.waiting >= MAX_WAITING:
             self._wake.set()
 
     def end(self, why: LineGoneError) -> None:

@@ -64,17 +64,11 @@ class Port:
         Raises:
             LineGoneError: the line is gone. What came before was returned by the calls before.
         """
-        if self._fd is not None:
-            return self._read(self._fd, timeout_s)
         try:
-            self._port.timeout = timeout_s
-            return bytes(self._port.read(max(1, min(READ_SIZE, self._port.in_waiting))))
-        except (OSError, ValueError) as error:
-            raise LineGoneError(_reason(error)) from error
-
-    def _read(self, fd: int, timeout_s: float) -> bytes:
-        try:
-            ready = select.select([fd], [], [], timeout_s)[0]
+            if self._fd is None:
+                self._port.timeout = timeout_s
+                return bytes(self._port.read(max(1, min(READ_SIZE, self._port.in_waiting))))
+            ready = select.select([self._fd], [], [], timeout_s)[0]
         except (OSError, ValueError) as error:
             raise LineGoneError(_reason(error)) from error
         return self.take() if ready else b""

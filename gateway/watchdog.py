@@ -162,7 +162,7 @@ class Watchdog:
 
     def _look_at(self, line: WatchedLine, now: float) -> str | None:
         if line.given_up is not None and now - line.given_up > LEFT_S:
-            return f"line {line.name} is stuck in its port for {LINE_S + LEFT_S:.0f} s"
+            return f"line {line.name} is stuck in its port, {LEFT_S:.0f} s after it was given up"
         stuck = now - line.came_round > LINE_S
         if line.alive and not stuck:
             return None
